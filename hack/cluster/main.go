@@ -22,6 +22,7 @@ const usage = `usage: hack/cluster/cluster COMMAND
   shell           a shell with KUBECONFIG, PATH and network of the cluster
   exec -- CMD     one command in the same surroundings
   forward         bring API server and gateway to loopback until interrupted
+  image           build the project's image and load it into the node
   load FILE       load an OCI or Docker image archive into the node
   logs COMPONENT  print the log of one component
   build           build the parts and the image tools, start nothing
@@ -87,6 +88,8 @@ func run(ctx context.Context, args []string) error {
 		return execInside(config, rest)
 	case "forward":
 		return forward(ctx, config)
+	case "image":
+		return buildImage(ctx, config)
 	case "load":
 		return loadImages(ctx, config, rest)
 	case "logs":

@@ -272,11 +272,16 @@ func (s *supervisor) stop(name string) {
 	delete(s.processes, name)
 }
 
-// killAll ends the process groups of a cluster that has no pid namespace to do it.
+// killAll ends the process groups of a cluster that has no pid namespace to do it, and collects them.
 func (s *supervisor) killAll() {
 	for _, process := range s.list() {
 		if process.Running {
 			_ = syscall.Kill(-process.Pid, syscall.SIGKILL)
+		}
+	}
+	for {
+		if _, err := syscall.Wait4(-1, nil, 0, nil); err != nil && !errors.Is(err, syscall.EINTR) {
+			return
 		}
 	}
 }
