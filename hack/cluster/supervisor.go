@@ -50,7 +50,7 @@ type Process struct {
 type supervisor struct {
 	mode      Mode
 	mutex     sync.Mutex
-	changed   *sync.Cond
+	changed   sync.Cond
 	processes map[string]*Process
 	starts    chan startRequest
 }
@@ -75,7 +75,7 @@ func runSupervisor(state string) error {
 		}
 	}
 	s := &supervisor{mode: config.Mode, processes: map[string]*Process{}, starts: make(chan startRequest)}
-	s.changed = sync.NewCond(&s.mutex)
+	s.changed.L = &s.mutex
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, syscall.SIGCHLD)
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)

@@ -1,0 +1,43 @@
+# `make help` lists the targets. Settings (CLUSTER, KWOK_NODES, PORT_BASE, LANDFALL_*) may be given as make variables or in the environment.
+SHELL := /bin/sh
+cluster := hack/cluster/cluster
+export CLUSTER KWOK_NODES PORT_BASE
+
+.PHONY: help demo test check lint image cluster cluster-down cluster-status cluster-shell cluster-forward bench
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-24s%s\n", $$1, $$2}'
+
+demo: ## the main job on this machine: a cluster, the image, weighted traffic through the gateway
+	@hack/demo
+
+test: ## every test; starts a cluster if none runs and stops it again
+	@hack/test
+
+check: ## the tests that need no cluster
+	cargo test --locked
+	cd hack/cluster && go test ./...
+
+lint: ## formatting and lints
+	@hack/lint
+
+image: ## build the project's image and load it into the node
+	@$(cluster) image
+
+cluster: ## start the local cluster, or repair it
+	@$(cluster) up
+
+cluster-down: ## stop the local cluster and remove all that it made
+	@$(cluster) down
+
+cluster-status: ## show each component of the local cluster
+	@$(cluster) status
+
+cluster-shell: ## a shell with the cluster's KUBECONFIG, PATH and network
+	@$(cluster) shell
+
+cluster-forward: ## bring API server and gateway to loopback until Ctrl-C
+	@$(cluster) forward
+
+bench: ## measure; the results belong into benches/RESULTS.md
+	@benches/cluster.sh

@@ -1,0 +1,89 @@
+//! The rules for object names.
+//!
+//! A name becomes part of a URL path. One that the API server would refuse is refused here first, with the rule it
+//! breaks, so that no request is ever built from it.
+
+use thiserror::Error;
+
+/// The longest DNS label, which is the longest namespace name.
+const LABEL_MAX: usize = 63;
+/// The longest DNS subdomain, which is the longest name of most objects.
+const SUBDOMAIN_MAX: usize = 253;
+
+/// Why a text is not a name.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum NameError {
+    /// There is no text at all.
+    #[error("a name must not be empty")]
+    Empty,
+    /// The text is longer than the rule allows.
+    #[error("a name has at most {max} characters, this one has {length}")]
+    TooLong {
+        /// The limit in characters.
+        max: usize,
+        /// The length of the text in bytes.
+        length: usize,
+    },
+    /// The text has a character, or one at a place, that the rule does not allow.
+    #[error("a name consists of lower-case letters, digits and '-', and starts and ends with a letter or digit")]
+    Malformed,
+}
+
+/// Checks a DNS label, the form of a namespace's name.
+///
+/// # Errors
+/// Says which rule the text breaks.
+pub fn check_label(text: &str) -> Result<(), NameError> {
+    check_length(text, LABEL_MAX)?;
+    if is_label(text) { Ok(()) } else { Err(NameError::Malformed) }
+}
+
+/// Checks a DNS subdomain, the form of most objects' names: labels joined by dots.
+///
+/// # Errors
+/// Says which rule the text breaks.
+pub fn check_subdomain(text: &str) -> Result<(), NameError> {
+    check_length(text, SUBDOMAIN_MAX)?;
+    if text.split('.').all(is_label) { Ok(()) } else { Err(NameError::Malformed) }
+}
+
+fn check_length(text: &str, max: usize) -> Result<(), NameError> {
+    match text.len() {
+        0 => Err(NameError::Empty),
+        length if length > max => Err(NameError::TooLong { max, length }),
+        _ => Ok(()),
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let edge = |b: Option<&u8>| b.is_some_and(|b| *b != b'-');
+    text.bytes().all(inner) && edge(text.as_bytes().first()) && edge(text.as_bytes().last())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_a_single_label() {
+        for good in ["a", "landfall-system", "0", &"x".repeat(63)] {
+            assert_eq!(check_label(good), Ok(()), "{good}");
+        }
+        for bad in ["-a", "a-", "A", "a.b", "a/b", "..", "ä", "a b"] {
+            assert_eq!(check_label(bad), Err(NameError::Malformed), "{bad}");
+        }
+        assert_eq!(check_label(""), Err(NameError::Empty));
+        assert_eq!(check_label(&"x".repeat(64)), Err(NameError::TooLong { max: 63, length: 64 }));
+    }
+
+    #[test]
+    fn an_object_name_may_have_dots_between_labels_only() {
+        for good in ["landfall", "a.b", "a-1.b-2"] {
+            assert_eq!(check_subdomain(good), Ok(()), "{good}");
+        }
+        for bad in [".", "a.", ".a", "a..b", "../leases", "a.-b"] {
+            assert_eq!(check_subdomain(bad), Err(NameError::Malformed), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The command line: arguments as typed, and the commands that need no operator.
+//!
+//! Ring 3. It never calls the controller: `main` hands the operator's arguments over. Only here does the process print;
+//! everything else logs.
+
+pub mod host;
+pub mod operator;
+pub mod sample;
+
+use std::{error::Error, process::ExitCode, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use k8s_openapi::jiff::SignedDuration;
+
+use crate::telemetry::{chain, log::LogFormat, version};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "landfall", version = version(), about, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 the operator lost its Lease.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator
+    Operator(operator::OperatorArgs),
+    /// A small application to deploy, and a client for it, for demonstrations and tests
+    #[command(subcommand)]
+    Sample(sample::SampleCommand),
+}
+
+/// How to log.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// The form of log lines on standard error [default: text on a terminal, else json]
+    #[arg(long, env = "LANDFALL_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+impl LogArgs {
+    /// As typed, or what suits standard error.
+    pub fn format(&self) -> LogFormat {
+        self.log_format.unwrap_or_else(LogFormat::for_stderr)
+    }
+}
+
+/// Prints why a command failed, as one line, and gives the exit code for it. For what happens before a log is started,
+/// and for commands that have none.
+#[expect(clippy::print_stderr, reason = "the command line's answer to the person who typed it")]
+pub fn fail(error: &(dyn Error + 'static)) -> ExitCode {
+    eprintln!("error: {}", chain(error));
+    ExitCode::FAILURE
+}
+
+/// Reads a duration such as `5s`, `250ms` or `1m 30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: SignedDuration = text.parse().map_err(|_| "a duration looks like 5s, 250ms or 1m30s".to_owned())?;
+    Duration::try_from(parsed).map_err(|_| "a duration is not negative".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units_and_are_not_negative() {
+        assert_eq!(duration("0ms"), Ok(Duration::ZERO));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        for bad in ["", "5", "-1s", "soon"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

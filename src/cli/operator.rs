@@ -1,0 +1,48 @@
+//! The arguments of `landfall operator`, as typed.
+//!
+//! Each has a variable in the environment. None is called `LANDFALL_PORT`, `LANDFALL_SERVICE_…` or the like: Kubernetes
+//! sets those in every pod beside a Service named `landfall`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Args;
+
+use super::{LogArgs, duration};
+use crate::api::names::{NameError, check_label, check_subdomain};
+
+/// See the help texts.
+#[derive(Debug, Clone, Args)]
+pub struct OperatorArgs {
+    /// Address of the HTTP server: /livez, /readyz, /metrics
+    #[arg(long, env = "LANDFALL_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+
+    /// Namespace of the Lease [default: the pod's own or the kubeconfig's, else landfall-system]
+    #[arg(long, env = "LANDFALL_LEASE_NAMESPACE", value_parser = namespace)]
+    pub lease_namespace: Option<String>,
+
+    /// Name of the Lease
+    #[arg(long, env = "LANDFALL_LEASE_NAME", default_value = "landfall", value_parser = object_name)]
+    pub lease_name: String,
+
+    /// Name under which this replica holds the Lease; stable over restarts, unique among replicas
+    /// [default: POD_NAME, else the host's name]
+    #[arg(long, env = "LANDFALL_IDENTITY")]
+    pub identity: Option<String>,
+
+    /// How long open requests may take to end after SIGTERM
+    #[arg(long, env = "LANDFALL_SHUTDOWN_GRACE", default_value = "20s", value_parser = duration)]
+    pub shutdown_grace: Duration,
+
+    /// How to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+fn namespace(text: &str) -> Result<String, NameError> {
+    check_label(text).map(|()| text.to_owned())
+}
+
+fn object_name(text: &str) -> Result<String, NameError> {
+    check_subdomain(text).map(|()| text.to_owned())
+}

@@ -1,0 +1,98 @@
+//! One call to the API server: a timeout around it, and its failure in words.
+//!
+//! The client's own errors print their cause twice and some print the raw output of a credential plugin. Nothing
+//! outside this module formats them.
+
+use std::{error::Error as StdError, future::Future, time::Duration};
+
+use kube::client::AuthError;
+use thiserror::Error;
+
+/// Why a call to the API server gave no result.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// The answer did not come in time. Whether the call had an effect is unknown.
+    #[error("the API server did not answer within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
+    /// The API server answered, and the answer is no.
+    #[error("{message} (HTTP {code} {reason})")]
+    Refused {
+        /// The HTTP status.
+        code: u16,
+        /// The API server's word for the kind of refusal, for example `Conflict`.
+        reason: String,
+        /// The API server's sentence.
+        message: String,
+    },
+    /// No connection, or it broke. Whether the call had an effect is unknown.
+    #[error("the API server could not be reached")]
+    Unreachable(#[source] Box<dyn StdError + Send + Sync>),
+    /// The credentials of the cluster configuration could not be used.
+    #[error("the credentials for the API server could not be used")]
+    Credentials(#[source] Option<AuthError>),
+    /// The API server answered something this client does not understand.
+    #[error("the API server's answer could not be understood")]
+    Garbled(#[source] Box<kube::Error>),
+}
+
+impl CallError {
+    /// One word for the kind of failure, for metrics and conditions: one of [`CallError::REASONS`].
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TimedOut(_) => "TimedOut",
+            Self::Refused { .. } => "Refused",
+            Self::Unreachable(_) => "Unreachable",
+            Self::Credentials(_) => "Credentials",
+            Self::Garbled(_) => "Garbled",
+        }
+    }
+
+    /// All that [`CallError::reason`] can return.
+    pub const REASONS: [&str; 5] = ["TimedOut", "Refused", "Unreachable", "Credentials", "Garbled"];
+
+    /// The object is not there.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Refused { code: 404, .. })
+    }
+
+    /// Somebody else wrote first: look again before writing.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused { code: 409, .. })
+    }
+}
+
+/// Runs one call with a timeout.
+///
+/// # Errors
+/// See [`CallError`]. After [`CallError::TimedOut`] and [`CallError::Unreachable`] a write may have happened.
+pub async fn call<T>(timeout: Duration, request: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
+    match tokio::time::timeout(timeout, request).await {
+        Ok(answer) => answer.map_err(explain),
+        Err(_) => Err(CallError::TimedOut(timeout)),
+    }
+}
+
+fn explain(error: kube::Error) -> CallError {
+    match error {
+        kube::Error::Api(status) => {
+            CallError::Refused { code: status.code, reason: status.reason, message: status.message }
+        }
+        kube::Error::Auth(auth) => credentials(auth),
+        kube::Error::Service(source) => match source.downcast::<AuthError>() {
+            Ok(auth) => credentials(*auth),
+            Err(source) => CallError::Unreachable(source),
+        },
+        kube::Error::HyperError(source) => CallError::Unreachable(Box::new(source)),
+        other => CallError::Garbled(Box::new(other)),
+    }
+}
+
+/// Drops the causes that quote what a credential plugin printed: a token may be in it.
+fn credentials(error: AuthError) -> CallError {
+    match error {
+        AuthError::AuthExecRun { .. } | AuthError::AuthExecParse(_) | AuthError::ParseTokenKey(_) => {
+            CallError::Credentials(None)
+        }
+        other => CallError::Credentials(Some(other)),
+    }
+}

@@ -1,0 +1,138 @@
+//! The operator's process: connect, take the Lease, serve, and end in order.
+//!
+//! Ring 3, the driver of everything below. It holds no judgement of its own: when to lead is decided in
+//! [`crate::cluster::lease::decide`], what a probe answers in [`crate::server::health`].
+
+pub mod config;
+pub mod election;
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use thiserror::Error;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::{config::Config, election::Reporter};
+use crate::{
+    cluster::{
+        connect::{ConnectError, Connection, connect},
+        lease::{decide::Loss, elector::Elector},
+    },
+    server::{
+        health::Health,
+        probes::{Probes, router},
+        serve,
+        signals::cancelled_by_signals,
+    },
+    telemetry::{metrics::Metrics, version},
+};
+
+/// Why the operator ended by itself.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The operating system gives no threads or no signal handlers.
+    #[error("the process could not be set up")]
+    Setup(#[source] io::Error),
+    /// There is no usable cluster configuration.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The address is taken, not allowed, or not one of this machine.
+    #[error("cannot listen on {address}; choose another address with --listen")]
+    Listen {
+        /// The address as configured.
+        address: SocketAddr,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// The HTTP server ended although nobody asked it to.
+    #[error("the HTTP server ended")]
+    Serve(#[source] Option<io::Error>),
+    /// Another replica leads, or may lead.
+    #[error("the Lease is lost: {0}; the process ends so that no two replicas act, and its restart stands by")]
+    LeaseLost(Loss),
+}
+
+impl RunError {
+    /// The exit code of a process that led and lost the Lease; every other failure is 1.
+    pub const LEASE_LOST: u8 = 3;
+
+    /// What the process ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::LeaseLost(_) => Self::LEASE_LOST,
+            _ => 1,
+        }
+    }
+}
+
+/// Runs the operator until SIGTERM or SIGINT.
+///
+/// # Errors
+/// See [`RunError`]. An API server that does not answer is none: the process waits, alive and not ready.
+pub fn run(config: &Config) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Setup)?;
+    let outcome = runtime.block_on(operate(config));
+    // Whoever lost the Lease must be gone in a moment, whatever still runs.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn operate(config: &Config) -> Result<(), RunError> {
+    let stop = cancelled_by_signals().map_err(RunError::Setup)?;
+    let connection = connect().await?;
+    let listener = listen(config.listen).await?;
+    let mut elector = elector(config, connection);
+
+    let (health, probed) = watch::channel(Health::new(config.lease.duration, Instant::now()));
+    let metrics = Arc::new(Metrics::new());
+    let drain = CancellationToken::new();
+    let routes = router(Probes { health: probed, metrics: Arc::clone(&metrics) });
+    let mut server = tokio::spawn(serve(listener, routes, drain.clone()));
+
+    let mut reporter = Reporter::new(health, metrics);
+    tokio::select! {
+        ended = &mut server => return Err(RunError::Serve(ended.ok().and_then(Result::err))),
+        outcome = election::take_part(&mut elector, config.lease, &mut reporter, &stop) => {
+            outcome.map_err(RunError::LeaseLost)?;
+        }
+    }
+    drain.cancel();
+    wind_down(config, &mut elector, &mut reporter, server).await;
+    Ok(())
+}
+
+/// The listener comes before the first call to the cluster, so that probes are answered from the start.
+async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
+    let wrap = |source| RunError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(wrap)?;
+    info!(address = %listener.local_addr().map_err(wrap)?, "listening");
+    Ok(listener)
+}
+
+fn elector(config: &Config, connection: Connection) -> Elector {
+    let Connection { client, namespace, server } = connection;
+    let namespace = config.namespace(namespace);
+    info!(
+        version = version(),
+        server,
+        lease = format!("{namespace}/{}", config.lease_name),
+        identity = config.identity,
+        "operator starts"
+    );
+    Elector::new(client, &namespace, &config.lease_name, &config.identity, config.lease)
+}
+
+async fn wind_down(
+    config: &Config,
+    elector: &mut Elector,
+    reporter: &mut Reporter,
+    server: JoinHandle<io::Result<()>>,
+) {
+    info!("stopping");
+    let work = async { tokio::join!(election::give_back(elector, reporter), server) };
+    if tokio::time::timeout(config.shutdown_grace, work).await.is_err() {
+        warn!(grace_seconds = config.shutdown_grace.as_secs_f64(), "the grace ended before all was closed");
+    }
+    info!("stopped");
+}

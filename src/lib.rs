@@ -1,0 +1,19 @@
+//! Landfall: an operator that carries packages to environments progressively, verified, and reported truthfully.
+//!
+//! The modules in reading order, from the words to the process. Each belongs to a ring, and imports only point down.
+//!
+//! - [`api`] (ring 0): names that are part of the interface.
+//! - [`cluster`] (ring 2): the Kubernetes API: how to reach it, how to call it, and the Lease.
+//! - [`telemetry`] (ring 3): version, log, metrics.
+//! - [`server`] (ring 3): HTTP: what the probes answer, and how a server ends.
+//! - [`controller`] (ring 3): the operator's process.
+//! - [`cli`] (ring 3): the command line, and the sample application.
+//!
+//! The library exists so that tests reach the modules; it is no interface for other programs.
+
+pub mod api;
+pub mod cli;
+pub mod cluster;
+pub mod controller;
+pub mod server;
+pub mod telemetry;

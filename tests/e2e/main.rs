@@ -1,0 +1,8 @@
+//! Tests on the real cluster: `make test` runs them inside the cluster's network. Each has a namespace of its own, and
+//! they run side by side.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod operator;
+mod workload;
+mod world;

@@ -1,0 +1,12 @@
+//! All tests that need no cluster, in one binary: one link instead of many.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cli;
+mod decide;
+mod election;
+mod fake_api;
+mod http;
+mod lease;
+mod sample;
+mod tidy;

@@ -1,0 +1,116 @@
+//! The sample application and its client: as routes, and as two processes.
+
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, StatusCode};
+use landfall::cli::sample::serve::{Sample, router};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::{Served, landfall, run},
+    http::get,
+};
+
+fn sample(fault_rate: f64, delay: Duration) -> Sample {
+    let (version, pod) = ("v7".to_owned(), "pod-1".to_owned());
+    Sample { version, pod, fault_rate, delay, draining: CancellationToken::new() }
+}
+
+fn serving(arguments: &[&str]) -> Served {
+    let all = [&["sample", "serve", "--listen", "127.0.0.1:0"], arguments].concat();
+    Served::start(&mut landfall(&all))
+}
+
+fn connection(headers: &HeaderMap) -> Option<&str> {
+    headers.get("connection").and_then(|value| value.to_str().ok())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_answer_names_the_version_and_the_root_names_the_pod() {
+    let routes = router(sample(0.0, Duration::ZERO));
+    let (status, headers, body) = get(&routes, "/").await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"pod":"pod-1","version":"v7"}"#));
+    assert_eq!(
+        (&headers["x-version"], &headers["content-type"]),
+        (&"v7".parse().unwrap(), &"application/json".parse().unwrap())
+    );
+    let (status, headers, body) = get(&routes, "/healthz").await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, "ok\n"));
+    assert_eq!(headers["x-version"], "v7");
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_hit_requests_and_health_checks_alike_at_the_rate_asked_for() {
+    for path in ["/", "/healthz"] {
+        let always = router(sample(1.0, Duration::ZERO));
+        let half = router(sample(0.5, Duration::ZERO));
+        let mut faults = 0;
+        for _ in 0..1_000 {
+            let (status, headers, _) = get(&always, path).await;
+            assert_eq!((status, &headers["x-version"]), (StatusCode::SERVICE_UNAVAILABLE, &"v7".parse().unwrap()));
+            faults += usize::from(get(&half, path).await.0 == StatusCode::SERVICE_UNAVAILABLE);
+        }
+        // Six standard deviations either way: once in half a billion runs.
+        assert!((405..=595).contains(&faults), "{faults} of 1000 at {path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_takes_as_long_as_asked_for() {
+    let routes = router(sample(0.0, Duration::from_millis(700)));
+    let start = tokio::time::Instant::now();
+    get(&routes, "/").await;
+    let took = start.elapsed();
+    assert!((700..710).contains(&took.as_millis()), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draining_sample_answers_and_asks_for_another_connection() {
+    let sample = sample(0.0, Duration::ZERO);
+    let routes = router(sample.clone());
+    assert_eq!(connection(&get(&routes, "/").await.1), None);
+    sample.draining.cancel();
+    let (status, headers, _) = get(&routes, "/").await;
+    assert_eq!((status, connection(&headers)), (StatusCode::OK, Some("close")));
+}
+
+#[test]
+fn serve_and_get_understand_each_other() {
+    let served = serving(&["--version", "v2"]);
+    assert!(served.get("/", 200).starts_with("200 OK\n{\"pod\":"), "{}", served.get("/", 200));
+    assert!(served.get("/", 200).contains("\"version\":\"v2\""));
+    assert_eq!(served.get("/nowhere", 404), "404 Not Found\n\n");
+    let failing = serving(&["--fault-rate", "1"]);
+    assert_eq!(failing.get("/healthz", 503), "503 Service Unavailable\nfault on demand\n");
+}
+
+#[test]
+fn a_served_sample_drains_after_sigterm_and_ends_well() {
+    let mut served = serving(&["--drain", "1500ms"]);
+    served.terminate();
+    let start = Instant::now();
+    served.wait_for("draining");
+    assert!(served.get("/", 200).contains("\"version\":\"v1\""));
+    assert_eq!(served.exit_code(), 0);
+    assert!(start.elapsed() >= Duration::from_millis(1_400), "{:?}", start.elapsed());
+}
+
+#[test]
+fn get_says_why_it_failed() {
+    let served = serving(&["--delay", "5s"]);
+    let slow = format!("http://{}/", served.address);
+    let failing = serving(&["--fault-rate", "1"]);
+    let fault = format!("http://{}/", failing.address);
+    let cases = [
+        (vec!["http://127.0.0.1:1/"], "http://127.0.0.1:1/ could not be reached: ", ""),
+        (vec!["https://127.0.0.1:1/"], "https is not supported here; use an http:// URL", ""),
+        (vec!["127.0.0.1"], "127.0.0.1 is not a URL; one looks like http://host:8080/path", ""),
+        (vec![&slow, "--timeout", "100ms"], "/ did not answer within 0.1 s", ""),
+        (vec![&fault], "/ answered 503 Service Unavailable, expected 200 OK", "503 Service Unavailable\nfault"),
+    ];
+    for (arguments, words, output) in cases {
+        let (code, stdout, stderr) = run(&mut landfall(&[&["sample", "get"], arguments.as_slice()].concat()));
+        assert!(code == 1 && stderr.starts_with("error: ") && stderr.contains(words), "{code}: {stderr}");
+        assert!(stderr.lines().count() == 1 && stdout.starts_with(output), "{stderr}{stdout}");
+    }
+}
