@@ -31,7 +31,6 @@ echo "|---|---|---|"
 if [ "${1:-}" != warm ]; then
   export GOCACHE=$work/gocache GOMODCACHE=$work/gomod LANDFALL_CACHE=$work/cache
   echo "| \`make cluster\` from nothing: all caches empty | $(seconds $cluster up) | 1200 |"
-  du -sh "$GOCACHE" "$GOMODCACHE" "$LANDFALL_CACHE" | sed 's/^/<!-- disk: /; s/$/ -->/' >&2
   $cluster down >/dev/null 2>&1
   unset GOCACHE GOMODCACHE LANDFALL_CACHE
 fi

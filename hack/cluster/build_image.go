@@ -26,7 +26,9 @@ const baseRelease = "bookworm"
 func buildImage(ctx context.Context, config Config) error {
 	root := filepath.Join(config.Source, "..", "..")
 	build := imageBuild{config: config, root: root}
-	if exec.CommandContext(ctx, "docker", "info").Run() == nil {
+	ask, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if exec.CommandContext(ask, "docker", "info").Run() == nil {
 		return build.withDocker(ctx)
 	}
 	return build.withBuildah(ctx)
@@ -101,7 +103,7 @@ func (b imageBuild) assemble(ctx context.Context, binary, base, target string) e
 	if os.Geteuid() != 0 {
 		return tellUser("no Docker engine answers and building the image without one needs root")
 	}
-	unlock, err := lock(filepath.Join(b.config.Cache, "image.lock"), "another image build is under way; waiting for it")
+	unlock, err := lock(ctx, filepath.Join(b.config.Cache, "image.lock"), "another image build is under way; waiting for it")
 	if err != nil {
 		return err
 	}

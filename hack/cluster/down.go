@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,8 +12,8 @@ import (
 
 // down ends the cluster and removes all that it made. It needs nothing but the process table and the names, so it also cleans up
 // after a start that failed or was interrupted, and it is no error when there is nothing to do.
-func down(config Config) error {
-	unlock, err := lockCluster(config)
+func down(ctx context.Context, config Config) error {
+	unlock, err := lockCluster(ctx, config)
 	if err != nil {
 		return err
 	}

@@ -113,12 +113,15 @@ func lookPath(name string, environment []string) (string, error) {
 
 // insideCommand is a command that runs inside while this process goes on outside.
 func insideCommand(ctx context.Context, config Config, argv []string) *exec.Cmd {
-	self, err := os.Executable()
-	if err != nil {
-		self = os.Args[0]
-	}
-	command := exec.CommandContext(ctx, self, append([]string{"exec", "--"}, argv...)...)
+	command := selfCommand(ctx, config, append([]string{"exec", "--"}, argv...)...)
 	command.Env = append(os.Environ(), "CLUSTER="+config.Name)
+	return command
+}
+
+// selfCommand runs this program again, also when its file has been replaced by a newer build meanwhile.
+func selfCommand(ctx context.Context, config Config, arguments ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, "/proc/self/exe", arguments...)
+	command.Args[0] = filepath.Join(config.Cache, "bin", "cluster")
 	return command
 }
 

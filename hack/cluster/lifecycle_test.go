@@ -121,6 +121,7 @@ func (w world) config(t *testing.T) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
+	config.Source = sourceDirectory(t)
 	return config
 }
 
@@ -467,7 +468,11 @@ func TestForwardBringsAPIServerAndGatewayToLoopbackAndNothingElseListens(t *test
 		t.Errorf("a route that redirects, asked over the forward: %d, %v", code, err)
 	}
 	kubeconfig := filepath.Join(w["LANDFALL_STATE"], "fwd", "forward.kubeconfig")
-	if output, err := exec.Command("kubectl", "--kubeconfig", kubeconfig, "--cache-dir", t.TempDir(), "get", "node", "node-1").CombinedOutput(); err != nil {
+	found, _, err := locate(w.config(t), modeFull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command(found.program("kubernetes", "kubectl"), "--kubeconfig", kubeconfig, "--cache-dir", t.TempDir(), "get", "node", "node-1").CombinedOutput(); err != nil {
 		t.Errorf("kubectl over the forward: %v\n%s", err, output)
 	}
 	_ = command.Process.Signal(syscall.SIGINT)
@@ -510,7 +515,6 @@ func TestAUserWhoIsNotRootGetsTheControlPlaneAndIsToldWhatIsLeftOut(t *testing.T
 		"PORT_BASE": "32000", "LANDFALL_CLUSTER_SOURCE": sourceDirectory(t)}
 	// The user's own cache, with the parts that are built already.
 	config := world{}.config(t)
-	config.Source = sourceDirectory(t)
 	found, _, err := locate(config, modeControlPlane)
 	if err != nil {
 		t.Fatal(err)
@@ -567,13 +571,17 @@ func sourceDirectory(t *testing.T) string {
 	return directory
 }
 
-func processesOf(user int) string {
-	output, _ := exec.Command("ps", "-u", fmt.Sprint(user), "-o", "stat=,args=").Output()
+func processesOf(user uint32) string {
 	var alive []string
-	for line := range strings.Lines(string(output)) {
-		// A zombie holds nothing; the machine's process 1 collects it when it pleases.
-		if !strings.HasPrefix(line, "Z") {
-			alive = append(alive, strings.TrimSpace(line))
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, path := range processes {
+		info, err := os.Stat(path)
+		if err != nil || info.Sys().(*syscall.Stat_t).Uid != user {
+			continue
+		}
+		// A zombie has no command line and holds nothing; the machine's process 1 collects it when it pleases.
+		if text, err := os.ReadFile(filepath.Join(path, "cmdline")); err == nil && len(text) > 0 {
+			alive = append(alive, string(bytes.ReplaceAll(text, []byte{0}, []byte(" "))))
 		}
 	}
 	return strings.Join(alive, "\n")

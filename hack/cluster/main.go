@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string) error {
 	case "build":
 		return build(ctx, config)
 	case "down":
-		return down(config)
+		return down(ctx, config)
 	case "status":
 		return status(ctx, config, rest)
 	case "shell":

@@ -72,11 +72,17 @@ func nodeNetworkUp() error {
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
 		return err
 	}
-	// A pod that calls a Service whose pod is on the same bridge needs the answer to pass the address translation too.
-	if err := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("1"), 0o644); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	return filterBridge()
+}
+
+// filterBridge sends what crosses a bridge through iptables: a pod that calls a Service whose pod is on the same bridge needs the
+// answer to pass the address translation too. The feature is a module that nothing loads by itself.
+func filterBridge() error {
+	const setting = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+	if !exists(setting) {
+		_ = exec.Command("modprobe", "br_netfilter").Run()
 	}
-	return nil
+	return os.WriteFile(setting, []byte("1"), 0o644)
 }
 
 func firstLine(output []byte, err error) string {

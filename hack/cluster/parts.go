@@ -244,7 +244,7 @@ func ensureParts(ctx context.Context, config Config, mode Mode) (Parts, error) {
 	if err != nil || len(missing) == 0 {
 		return found, err
 	}
-	unlock, err := lock(filepath.Join(config.Cache, "build.lock"), "another build of the cluster's parts is under way; waiting for it")
+	unlock, err := lock(ctx, filepath.Join(config.Cache, "build.lock"), "another build of the cluster's parts is under way; waiting for it")
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ const startLimit = 3 * time.Minute
 
 // up makes the cluster run: it decides what the machine can carry, builds what is missing, starts what is not running, and waits.
 func up(ctx context.Context, config Config) error {
-	unlock, err := lockCluster(config)
+	unlock, err := lockCluster(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,11 @@ func build(ctx context.Context, config Config) error {
 // settle decides the mode: a running cluster keeps its own, a new one gets what the machine can carry.
 func settle(ctx context.Context, config Config) (SupervisorConfig, error) {
 	if supervisorPid(config) != 0 {
-		return readSupervisorConfig(config.State)
+		setting, err := readSupervisorConfig(config.State)
+		if err == nil && config.Mode != modeAuto && config.Mode != setting.Mode {
+			return setting, tellUser("the cluster %s runs as %s, not as LANDFALL_CLUSTER_MODE=%s asks: run `make cluster-down` first", config.Name, setting.Mode, config.Mode)
+		}
+		return setting, err
 	}
 	setting := SupervisorConfig{Mode: config.Mode, Cgroup: config.cgroup()}
 	switch config.Mode {
@@ -166,11 +170,7 @@ func startSupervisor(config Config, setting SupervisorConfig) error {
 		return err
 	}
 	defer log.Close()
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	command := exec.Command(self, supervisorCommand, config.State)
+	command := selfCommand(context.Background(), config, supervisorCommand, config.State)
 	command.Stdout, command.Stderr, command.Dir = log, log, config.State
 	command.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

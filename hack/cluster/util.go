@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -43,7 +44,7 @@ func every(interval time.Duration, tick func()) (stop func()) {
 }
 
 // lock takes an exclusive lock on a file, which the kernel releases with the process; whileWaiting is said once if somebody else has it.
-func lock(path, whileWaiting string) (unlock func(), err error) {
+func lock(ctx context.Context, path, whileWaiting string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
@@ -51,17 +52,19 @@ func lock(path, whileWaiting string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		progress("%s", whileWaiting)
-		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+	for said := false; syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil; said = true {
+		if !said {
+			progress("%s", whileWaiting)
+		}
+		if pause(ctx, 100*time.Millisecond) != nil {
 			file.Close()
-			return nil, err
+			return nil, errInterrupted
 		}
 	}
 	return func() { file.Close() }, nil
 }
 
 // lockCluster serialises the commands that change one cluster.
-func lockCluster(config Config) (unlock func(), err error) {
-	return lock(filepath.Join(config.Cache, "locks", config.cgroup()), "another command works on the cluster "+config.Name+"; waiting for it")
+func lockCluster(ctx context.Context, config Config) (unlock func(), err error) {
+	return lock(ctx, filepath.Join(config.Cache, "locks", config.cgroup()), "another command works on the cluster "+config.Name+"; waiting for it")
 }

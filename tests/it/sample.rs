@@ -114,3 +114,46 @@ fn get_says_why_it_failed() {
         assert!(stderr.lines().count() == 1 && stdout.starts_with(output), "{stderr}{stdout}");
     }
 }
+
+#[test]
+fn load_counts_answers_by_version_and_sends_exactly_what_was_asked() {
+    let served = serving(&["--version", "v2"]);
+    let url = format!("http://{}/", served.address);
+    let asked = ["sample", "load", &url, "--requests", "300", "--concurrency", "7"];
+    let (code, stdout, stderr) = run(&mut landfall(&asked));
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    assert!(stdout.starts_with("300 requests in ") && stdout.contains("0 failed"), "{stdout}");
+    assert!(stdout.contains("v2                300  100.0 %"), "{stdout}");
+}
+
+#[test]
+fn load_fails_when_a_request_did_and_says_why() {
+    let failing = serving(&["--fault-rate", "1"]);
+    let fault = format!("http://{}/", failing.address);
+    let slow = serving(&["--delay", "5s"]);
+    let late = format!("http://{}/", slow.address);
+    let cases = [
+        (vec![fault.as_str()], "status 503 Service Unavailable: fault on demand", "20 failed"),
+        (vec![&late, "--timeout", "50ms"], "no answer within 0.05 s", "20 failed"),
+        (vec!["http://127.0.0.1:1/"], "Connection refused", "20 failed"),
+        (vec!["https://127.0.0.1:1/"], "is not an http:// URL", ""),
+    ];
+    for (arguments, words, output) in cases {
+        let asked = [&["sample", "load", "--requests", "20"], arguments.as_slice()].concat();
+        let (code, stdout, stderr) = run(&mut landfall(&asked));
+        assert!(code == 1 && stderr.starts_with("error: ") && stderr.contains(words), "{code}: {stderr}");
+        assert!(stdout.contains(output), "{stdout}");
+    }
+}
+
+#[test]
+fn load_is_no_faster_than_the_rate_asked_for() {
+    let served = serving(&[]);
+    let url = format!("http://{}/", served.address);
+    let start = Instant::now();
+    // The first request of each worker is due at once, so 60 requests of 3 workers take 19 intervals of 15 ms.
+    let asked = ["sample", "load", &url, "--requests", "60", "--concurrency", "3", "--rate", "200"];
+    let (code, stdout, _) = run(&mut landfall(&asked));
+    assert_eq!(code, 0, "{stdout}");
+    assert!(start.elapsed() >= Duration::from_millis(280), "{:?}", start.elapsed());
+}
