@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 /// How long a test waits for one thing before it fails and says which.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The image that `make image` loads; LANDFALL_IMAGE names another one, for a cluster that somebody else started.
+/// The image that `make image` loads; `LANDFALL_IMAGE` names another one, for a cluster that somebody else started.
 const LOCAL_IMAGE: &str = "localhost/landfall:dev";
 
 /// The namespace of one test.
