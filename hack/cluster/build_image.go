@@ -89,9 +89,6 @@ func (b imageBuild) compile(ctx context.Context) (string, error) {
 	defer stop()
 	progress("compiling the binary")
 	if err := command.Run(); err != nil {
-		if ctx.Err() != nil {
-			return "", errInterrupted
-		}
 		return "", fmt.Errorf("cargo build: %w", err)
 	}
 	progress("binary compiled in %s", seconds(time.Since(started)))
@@ -217,7 +214,7 @@ func debianMirror(ctx context.Context) (string, error) {
 }
 
 func (b imageBuild) buildah(ctx context.Context, arguments ...string) error {
-	return b.runCommand(ctx, b.buildahCommand(ctx, arguments...))
+	return b.runCommand(b.buildahCommand(ctx, arguments...))
 }
 
 // buildahCommand runs buildah with a store of its own and in a mount namespace of its own, so that an interrupted build leaves no mount.
@@ -231,19 +228,16 @@ func (b imageBuild) buildahCommand(ctx context.Context, arguments ...string) *ex
 }
 
 func (b imageBuild) run(ctx context.Context, argv ...string) error {
-	return b.runCommand(ctx, exec.CommandContext(ctx, argv[0], argv[1:]...))
+	return b.runCommand(exec.CommandContext(ctx, argv[0], argv[1:]...))
 }
 
 // runCommand keeps the output of a build step for the case that it fails.
-func (b imageBuild) runCommand(ctx context.Context, command *exec.Cmd) error {
+func (b imageBuild) runCommand(command *exec.Cmd) error {
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
 	err := command.Run()
 	if err == nil {
 		return nil
-	}
-	if ctx.Err() != nil {
-		return errInterrupted
 	}
 	logPath := filepath.Join(b.config.Cache, "logs", "image.log")
 	_ = os.MkdirAll(filepath.Dir(logPath), 0o755)

@@ -81,9 +81,6 @@ func ensureTools(ctx context.Context, config Config, missing []tool) error {
 		command := exec.CommandContext(ctx, "apt-get", arguments...)
 		command.Env = environment
 		if output, err := command.CombinedOutput(); err != nil {
-			if ctx.Err() != nil {
-				return errInterrupted
-			}
 			return tellUser("%s missing and `apt-get %s` failed: %s", are(purposes), strings.Join(arguments, " "), lastLine(output, err))
 		}
 	}

@@ -58,7 +58,12 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	exit(run(ctx, os.Args[1:]))
+	err := run(ctx, os.Args[1:])
+	if err != nil && ctx.Err() != nil {
+		// Whatever was under way failed because it was interrupted, in words of its own.
+		err = errInterrupted
+	}
+	exit(err)
 }
 
 func run(ctx context.Context, args []string) error {

@@ -341,9 +341,6 @@ func (s starter) once(name, value string, do func() error) error {
 func (s starter) kubectl(ctx context.Context, arguments ...string) error {
 	output, err := insideCommand(ctx, s.config, append([]string{s.parts.program("kubernetes", "kubectl")}, arguments...)).CombinedOutput()
 	if err != nil {
-		if ctx.Err() != nil {
-			return errInterrupted
-		}
 		return fmt.Errorf("kubectl %s: %s", strings.Join(arguments, " "), lastLine(output, err))
 	}
 	return nil
