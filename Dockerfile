@@ -28,7 +28,9 @@ RUN set -eu; \
     echo 'landfall:x:65532:' > /rootfs/etc/group; \
     echo 'hosts: files dns' > /rootfs/etc/nsswitch.conf; \
     cp /landfall /rootfs/usr/bin/landfall; \
-    ldd /landfall | grep -o '/lib[^ ]*' | while read -r library; do cp -L --parents "$library" /rootfs/; done
+    /landfall --version; \
+    ldd /landfall > /tmp/libraries; \
+    grep -o "/lib[^ ]*" /tmp/libraries | while read -r library; do cp -L --parents "$library" /rootfs/; done
 
 FROM scratch
 COPY --from=rootfs /rootfs/ /

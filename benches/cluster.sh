@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname -- "$0")/.."
 cluster=hack/cluster/cluster
 export CLUSTER=bench
+command -v jq >/dev/null || { echo "bench: jq is missing: apt-get install jq" >&2; exit 1; }
 work=$(mktemp -d "${TMPDIR:-/tmp}/landfall-bench.XXXXXX")
 trap '$cluster down >/dev/null 2>&1 || true; chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
@@ -26,21 +27,34 @@ median() {
   done | sort -n | sed -n 3p
 }
 
+# row WHAT VALUE LIMIT
+row() { echo "| $1 | $2 | $3 |"; }
+
 echo "| what | seconds | limit |"
 echo "|---|---|---|"
 if [ "${1:-}" != warm ]; then
-  export GOCACHE=$work/gocache GOMODCACHE=$work/gomod LANDFALL_CACHE=$work/cache
-  echo "| \`make cluster\` from nothing: all caches empty | $(seconds $cluster up) | 1200 |"
-  $cluster down >/dev/null 2>&1
-  unset GOCACHE GOMODCACHE LANDFALL_CACHE
+  # In a subshell, so that the measurements after it use the caches that are there.
+  cold=$(
+    export GOCACHE=$work/gocache GOMODCACHE=$work/gomod LANDFALL_CACHE=$work/cache
+    seconds $cluster up
+    $cluster down >/dev/null 2>&1
+  )
+  row "\`make cluster\` from nothing: all caches empty" "$cold" 1200
+  disk=$(du -sm "$work/gocache" "$work/gomod" "$work/cache" | awk '{ printf "%s%s", sep, $1; sep = ", " }')
+  row "disk after that: compiler cache, modules, parts (MB)" "$disk" ""
 fi
 $cluster build >/dev/null 2>&1
-echo "| \`make cluster\` after \`make cluster-down\`, median of 5 | $(median "$cluster up" "$cluster down") | 30 |"
-echo "| \`make cluster\` when it is up, median of 5 | $(median "$cluster up" "") | 3 |"
-echo "| \`make cluster-status\`, median of 5 | $(median "$cluster status" "") | |"
-echo "| \`make cluster KWOK_NODES=50\` when it is up without them | $(KWOK_NODES=50 seconds $cluster up) | |"
-memory=$($cluster status -o json | jq -r '.components[] | select(.pid) | "\(.name) \(.pid)"' | while read -r _ pid; do
+again=$(median "$cluster up" "$cluster down")
+row "\`make cluster\` after \`make cluster-down\`, median of 5" "$again" 30
+idle=$(median "$cluster up" "")
+row "\`make cluster\` when it is up, median of 5" "$idle" 3
+status=$(median "$cluster status" "")
+row "\`make cluster-status\`, median of 5" "$status" ""
+pretended=$(KWOK_NODES=50 seconds $cluster up)
+row "\`make cluster KWOK_NODES=50\` when it is up without them" "$pretended" ""
+memory=$($cluster status -o json | jq -r '.components[] | select(.pid) | .pid' | while read -r pid; do
   awk '/VmRSS/ { print $2 }' "/proc/$pid/status"
 done | awk '{ sum += $1 } END { printf "%.0f", sum / 1024 }')
-echo "| resident memory of all components, idle (MB) | $memory | |"
-echo "| \`make cluster-down\` | $(seconds $cluster down) | |"
+row "resident memory of all components, idle (MB)" "$memory" ""
+end=$(seconds $cluster down)
+row "\`make cluster-down\`" "$end" ""

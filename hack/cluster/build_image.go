@@ -18,9 +18,6 @@ import (
 // The name under which the project's own image lies in the node.
 const projectImage = "localhost/landfall:dev"
 
-// The Debian release of the base image that buildah gets; the same as in the Dockerfile.
-const baseRelease = "bookworm"
-
 // buildImage builds the project's image from its Dockerfile, with Docker where an engine answers, else with buildah, and loads it into
 // the node if a cluster runs. What did not change is not built again.
 func buildImage(ctx context.Context, config Config) error {
@@ -29,7 +26,11 @@ func buildImage(ctx context.Context, config Config) error {
 	ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if exec.CommandContext(ask, "docker", "info").Run() == nil {
-		return build.withDocker(ctx)
+		err := build.withDocker(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		progress("Docker does not build the image, trying without it: %v", err)
 	}
 	return build.withBuildah(ctx)
 }
@@ -59,22 +60,60 @@ func (b imageBuild) withDocker(ctx context.Context) error {
 }
 
 func (b imageBuild) withBuildah(ctx context.Context) error {
+	if os.Geteuid() != 0 {
+		return tellUser("no Docker engine answers, and building the image without one needs root")
+	}
 	binary, err := b.compile(ctx)
 	if err != nil {
 		return err
 	}
-	base := baseName()
+	release, err := hostRelease()
+	if err != nil {
+		return err
+	}
+	base := baseName(release)
 	key, err := digestOfFiles(base, binary, filepath.Join(b.root, "Dockerfile"))
 	if err != nil {
 		return err
 	}
+	unlock, err := lock(ctx, filepath.Join(b.config.Cache, "image.lock"), "another image build is under way; waiting for it")
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	target := b.archive(key)
 	if !exists(target) {
-		if err := b.assemble(ctx, binary, base, target); err != nil {
+		b.sweep()
+		if err := b.assemble(ctx, binary, release, target); err != nil {
 			return err
 		}
 	}
 	return b.load(ctx, target)
+}
+
+// sweep removes what interrupted builds left; the caller holds the lock.
+func (b imageBuild) sweep() {
+	for _, pattern := range []string{"image-*", "base-*"} {
+		found, _ := filepath.Glob(filepath.Join(b.config.Cache, pattern))
+		for _, path := range found {
+			_ = os.RemoveAll(path)
+		}
+	}
+}
+
+// hostRelease is the code name of this machine's Debian or Debian-like release. The binary is linked to its libraries, so the base of
+// the image is the same release.
+func hostRelease() (string, error) {
+	text, err := os.ReadFile("/etc/os-release")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_CODENAME="); ok {
+			return strings.Trim(name, `"`), nil
+		}
+	}
+	return "", tellUser("this distribution has no release code name, so debootstrap cannot make the base of the image: use Docker")
 }
 
 // compile builds the binary outside the image, with the compiler cache that the tests use too.
@@ -83,7 +122,8 @@ func (b imageBuild) compile(ctx context.Context) (string, error) {
 		return "", tellUser("cargo is missing: install Rust 1.95 or later (rustup), it builds the binary of the image")
 	}
 	started := time.Now()
-	command := exec.CommandContext(ctx, "cargo", "build", "--release", "--locked", "--quiet")
+	target := fallback(os.Getenv("CARGO_TARGET_DIR"), filepath.Join(b.root, "target"))
+	command := exec.CommandContext(ctx, "cargo", "build", "--release", "--locked", "--quiet", "--target-dir", target)
 	command.Dir, command.Stdout, command.Stderr = b.root, os.Stderr, os.Stderr
 	stop := every(time.Minute, func() { progress("still compiling after %s", seconds(time.Since(started))) })
 	defer stop()
@@ -92,26 +132,19 @@ func (b imageBuild) compile(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("cargo build: %w", err)
 	}
 	progress("binary compiled in %s", seconds(time.Since(started)))
-	return filepath.Join(fallback(os.Getenv("CARGO_TARGET_DIR"), filepath.Join(b.root, "target")), "release", "landfall"), nil
+	return filepath.Join(target, "release", "landfall"), nil
 }
 
 // assemble makes the image archive under a name of its own and moves it to its place.
-func (b imageBuild) assemble(ctx context.Context, binary, base, target string) error {
-	if os.Geteuid() != 0 {
-		return tellUser("no Docker engine answers and building the image without one needs root")
-	}
-	unlock, err := lock(ctx, filepath.Join(b.config.Cache, "image.lock"), "another image build is under way; waiting for it")
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if err := b.checkTools(ctx); err != nil {
+func (b imageBuild) assemble(ctx context.Context, binary, release, target string) error {
+	if err := b.checkTools(); err != nil {
 		return err
 	}
 	if err := checkSpace(b.config.Cache, 2<<30); err != nil {
 		return err
 	}
-	if err := b.ensureBase(ctx, base); err != nil {
+	base := baseName(release)
+	if err := b.ensureBase(ctx, release); err != nil {
 		return err
 	}
 	started := time.Now()
@@ -137,11 +170,11 @@ func (b imageBuild) assemble(ctx context.Context, binary, base, target string) e
 		return err
 	}
 	stale, _ := filepath.Glob(b.archive("*"))
-	if err := os.Rename(fresh, target); err != nil {
-		return err
-	}
 	for _, old := range stale {
 		_ = os.Remove(old)
+	}
+	if err := os.Rename(fresh, target); err != nil {
+		return err
 	}
 	info, err := os.Stat(target)
 	if err != nil {
@@ -151,38 +184,43 @@ func (b imageBuild) assemble(ctx context.Context, binary, base, target string) e
 	return nil
 }
 
-func (b imageBuild) checkTools(ctx context.Context) error {
+func (b imageBuild) checkTools() error {
 	var missing []tool
 	for _, t := range []tool{{"buildah", "buildah", "building the image"}, {"debootstrap", "debootstrap", "the base of the image"}} {
 		if _, err := exec.LookPath(t.program); err != nil {
 			missing = append(missing, t)
 		}
 	}
-	return ensureTools(ctx, b.config, missing)
+	return ensureTools(b.config, missing)
 }
 
+const baseImage = "localhost/landfall-base:"
+
 // baseName is the name of the base image that debootstrap makes; a new month brings the release's updates in.
-func baseName() string {
-	return "localhost/landfall-base:" + baseRelease + time.Now().UTC().Format("-2006-01")
+func baseName(release string) string {
+	return baseImage + release + time.Now().UTC().Format("-2006-01")
 }
 
 // ensureBase makes the base image in buildah's store if it is not there.
-func (b imageBuild) ensureBase(ctx context.Context, name string) error {
+func (b imageBuild) ensureBase(ctx context.Context, release string) error {
+	name := baseName(release)
 	if b.buildahCommand(ctx, "inspect", "--type", "image", name).Run() == nil {
 		return nil
 	}
 	started := time.Now()
+	// Older base images and containers of interrupted builds are in nobody's way but the disk's.
+	_ = os.RemoveAll(filepath.Join(b.config.Cache, "buildah"))
 	progress("making the base image %s with debootstrap", name)
 	directory, err := os.MkdirTemp(b.config.Cache, "base-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(directory)
-	mirror, err := debianMirror(ctx)
+	mirror, err := debianMirror(ctx, release)
 	if err != nil {
 		return err
 	}
-	if err := b.run(ctx, "unshare", "--mount", "--propagation", "private", "--", "debootstrap", "--variant=minbase", "--include=ca-certificates", baseRelease, filepath.Join(directory, "root"), mirror); err != nil {
+	if err := b.run(ctx, "unshare", "--mount", "--propagation", "private", "--", "debootstrap", "--variant=minbase", "--include=ca-certificates", release, filepath.Join(directory, "root"), mirror); err != nil {
 		return err
 	}
 	output, err := b.buildahCommand(ctx, "from", "scratch").Output()
@@ -200,17 +238,17 @@ func (b imageBuild) ensureBase(ctx context.Context, name string) error {
 }
 
 // debianMirror is where this machine's own apt gets the release from, or Debian's usual place.
-func debianMirror(ctx context.Context) (string, error) {
+func debianMirror(ctx context.Context, release string) (string, error) {
 	output, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(SITE) $(CODENAME)", "Created-By: Packages").Output()
 	if err != nil {
 		return "", fmt.Errorf("ask apt for its mirror: %w", err)
 	}
 	for line := range strings.Lines(string(output)) {
-		if site, release, _ := strings.Cut(strings.TrimSpace(line), " "); release == baseRelease {
+		if site, codename, _ := strings.Cut(strings.TrimSpace(line), " "); codename == release {
 			return site, nil
 		}
 	}
-	return "", tellUser("apt of this machine does not know the Debian release %s, from which the base of the image is made: add it, or use Docker", baseRelease)
+	return "", tellUser("apt of this machine does not know the Debian release %s, from which the base of the image is made: add it, or use Docker", release)
 }
 
 func (b imageBuild) buildah(ctx context.Context, arguments ...string) error {

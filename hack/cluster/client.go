@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -186,7 +187,8 @@ func (c *client) condition(ctx context.Context, url, kind string) (status, messa
 	return "", "no condition " + kind + " yet", nil
 }
 
-// supervisorPid finds the supervisor of the cluster in the process table, so that neither a lost file nor an interrupted start hides it.
+// supervisorPid finds the supervisor of the cluster in the process table, so that neither a lost file nor an interrupted start hides
+// it. A process of another user, or one in a container that says the same of itself, is none: its working directory is another.
 func supervisorPid(config Config) int {
 	found, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range found {
@@ -195,12 +197,27 @@ func supervisorPid(config Config) int {
 			continue
 		}
 		argv := strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
-		if len(argv) == 3 && argv[1] == supervisorCommand && argv[2] == config.State {
+		if len(argv) == 3 && argv[1] == supervisorCommand && argv[2] == config.State && worksIn(filepath.Dir(path), config.State) {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 			return pid
 		}
 	}
 	return 0
+}
+
+// worksIn tells whether a process works in the directory, which only its owner can enter, or is this user's and works in one of that
+// name that is deleted.
+func worksIn(process, directory string) bool {
+	theirs, err := os.Stat(filepath.Join(process, "cwd"))
+	if err != nil {
+		return false
+	}
+	if ours, err := os.Stat(directory); err == nil {
+		return os.SameFile(theirs, ours)
+	}
+	owner, err := os.Stat(process)
+	name, _ := os.Readlink(filepath.Join(process, "cwd"))
+	return err == nil && int(owner.Sys().(*syscall.Stat_t).Uid) == os.Geteuid() && name == directory+" (deleted)"
 }
 
 // hostPid is the pid, as this process sees it, of a process that the supervisor knows under inner.
@@ -233,13 +250,13 @@ func hostPid(supervisor, inner int) int {
 	return 0
 }
 
-// running reads the configuration of a cluster that runs, or says that none does.
+// running reads the settings of a cluster that runs, or says that none does.
 func running(config Config) (SupervisorConfig, error) {
 	if supervisorPid(config) == 0 {
 		if exists(config.State) {
 			return SupervisorConfig{}, tellUser("the cluster %s is not running, but left its files: start it with `make cluster` or remove it with `make cluster-down`", config.Name)
 		}
-		return SupervisorConfig{}, tellUser("there is no cluster %s: start it with `make cluster`", config.Name)
+		return SupervisorConfig{}, userError{fmt.Sprintf("there is no cluster %s: start it with `make cluster`", config.Name), codeNoCluster}
 	}
 	return readSupervisorConfig(config.State)
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,8 +13,9 @@ import (
 type component struct {
 	name  string
 	argv  []string
-	dir   string
 	stage int
+	// files of its configuration: the component starts again when one changes.
+	files []string
 	// health is the URL of a health endpoint that answers 200, or unix:PATH of a socket that accepts.
 	health string
 }
@@ -50,7 +53,7 @@ func portsOf(config Config, mode Mode) ports {
 	if mode == modeFull {
 		return ports{nodeAddress, 2379, 2380, 6443, 10257, 10259, 10247}
 	}
-	base := config.PortBase
+	base := config.portBase()
 	return ports{"127.0.0.1", base + 379, base + 380, config.apiPort(), base + 257, base + 259, base + 247}
 }
 
@@ -112,8 +115,9 @@ func apiserver(program string, p ports, mode Mode, etcd string, pki func(string)
 func nodeComponents(config Config, found Parts) []component {
 	return []component{
 		{name: "containerd", stage: stageStore, health: "unix:" + config.path("containerd.sock"),
-			argv: []string{found.program("containerd", "containerd"), "--config", config.path("containerd.toml")}},
-		{name: "kubelet", stage: stageControllers, health: "http://127.0.0.1:10248/healthz", argv: []string{found.program("kubernetes", "kubelet"),
+			files: []string{config.path("containerd.toml"), config.path("cni", "10-bridge.conflist")},
+			argv:  []string{found.program("containerd", "containerd"), "--config", config.path("containerd.toml")}},
+		{name: "kubelet", stage: stageControllers, health: "http://127.0.0.1:10248/healthz", files: []string{config.path("kubelet.yaml")}, argv: []string{found.program("kubernetes", "kubelet"),
 			"--config=" + config.path("kubelet.yaml"), "--kubeconfig=" + config.kubeconfig("kubelet"), "--root-dir=" + config.path("kubelet"),
 			"--cert-dir=" + config.path("kubelet", "pki"), "--node-ip=" + nodeAddress, "--hostname-override=" + nodeName}},
 		{name: "kube-proxy", stage: stageControllers, health: "http://127.0.0.1:10256/livez", argv: []string{found.program("kubernetes", "kube-proxy"),
@@ -125,14 +129,14 @@ func nodeComponents(config Config, found Parts) []component {
 
 func gatewayComponents(config Config, found Parts) []component {
 	return []component{
-		{name: "coredns", stage: stageGateway, health: "http://127.0.0.1:8181/ready",
+		{name: "coredns", stage: stageGateway, health: "http://127.0.0.1:8181/ready", files: []string{config.path("Corefile")},
 			argv: []string{found.program("coredns", "coredns"), "-conf", config.path("Corefile")}},
-		{name: "contour", stage: stageGateway, health: "http://127.0.0.1:8000/healthz", argv: []string{found.program("contour", "contour"), "serve",
+		{name: "contour", stage: stageGateway, health: "http://127.0.0.1:8000/healthz", files: []string{config.path("contour.yaml")}, argv: []string{found.program("contour", "contour"), "serve",
 			"--kubeconfig=" + config.kubeconfig("contour"), "--config-path=" + config.path("contour.yaml"), "--disable-leader-election",
 			// xDS stays on the loopback of the cluster's own network namespace.
 			"--insecure", "--xds-address=127.0.0.1", "--xds-port=8001", "--health-address=127.0.0.1", "--http-address=127.0.0.1", "--debug-http-address=127.0.0.1",
 			"--stats-address=127.0.0.1"}},
-		{name: "envoy", stage: stageData, health: "http://127.0.0.1:8002/ready", argv: []string{found.program("envoy", "envoy"),
+		{name: "envoy", stage: stageData, health: "http://127.0.0.1:8002/ready", files: []string{config.path("envoy.json")}, argv: []string{found.program("envoy", "envoy"),
 			"--config-path", config.path("envoy.json"), "--service-cluster", "projectcontour", "--service-node", nodeName, "--log-level", "warning",
 			"--disable-hot-restart", "--concurrency", "2"}},
 	}
@@ -149,9 +153,15 @@ func pretender(config Config, mode Mode, found Parts) component {
 // spec is the component as the supervisor starts it.
 func (c component) spec(config Config, found Parts) Spec {
 	path := []string{found["containerd"], "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+	configuration := sha256.New()
+	for _, file := range c.files {
+		text, _ := os.ReadFile(file)
+		configuration.Write(text)
+	}
 	return Spec{
-		Name: c.name, Argv: c.argv, Dir: fallback(c.dir, config.State), Log: config.path("logs", c.name+".log"),
-		Env: []string{"PATH=" + strings.Join(path, ":"), "HOME=" + config.State, "TMPDIR=" + config.path("tmp")},
+		Name: c.name, Argv: c.argv, Dir: config.State, Log: config.path("logs", c.name+".log"),
+		Env: []string{"PATH=" + strings.Join(path, ":"), "HOME=" + config.State, "TMPDIR=" + config.path("tmp"),
+			"LANDFALL_CONFIGURATION=" + hex.EncodeToString(configuration.Sum(nil)[:6])},
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
+	"unicode"
 )
 
 // Addresses inside the cluster's network namespace; every cluster has a namespace of its own, so all use the same ones.
@@ -40,7 +42,7 @@ type Config struct {
 	Name            string
 	Mode            Mode
 	KwokNodes       int // -1: leave them as they are
-	PortBase        int
+	PortBase        int // -1: what the cluster was started with, or the default
 	Cache           string
 	State           string // directory of this cluster; exists only while there is one
 	Source          string // directory of hack/cluster
@@ -76,6 +78,14 @@ func configFromEnvironment(env func(string) string) (Config, error) {
 		if !filepath.IsAbs(path) {
 			return config, tellUser("%s must be an absolute path, not %q", name, path)
 		}
+		if strings.ContainsFunc(path, func(r rune) bool { return unicode.IsSpace(r) || r == '"' || r == '\'' }) {
+			return config, tellUser("the programs of the cluster cannot handle blanks or quotes in the path %q: set %s to another one", path, name)
+		}
+		for _, hidden := range []string{"/run/", "/var/run/", "/var/log/", "/proc/", "/sys/"} {
+			if strings.HasPrefix(path, hidden) {
+				return config, tellUser("%s must not lie below %s, which a cluster has of its own: set it to another path", name, hidden)
+			}
+		}
 	}
 	// A Unix socket's path holds 107 bytes; the longest that the cluster makes below its directory has 30.
 	if len(config.State) > 75 {
@@ -85,7 +95,7 @@ func configFromEnvironment(env func(string) string) (Config, error) {
 	if config.KwokNodes, err = number(env, "KWOK_NODES", -1, 0, 5000); err != nil {
 		return config, err
 	}
-	if config.PortBase, err = number(env, "PORT_BASE", 26000, 1024, 65000); err != nil {
+	if config.PortBase, err = number(env, "PORT_BASE", -1, 1024, 65000); err != nil {
 		return config, err
 	}
 	if config.Current && config.Kubeconfig == "" {
@@ -124,10 +134,20 @@ func (c Config) cgroup() string {
 	return "landfall-" + c.Name + "-" + hex.EncodeToString(digest[:4])
 }
 
-// Ports of a cluster without a network namespace of its own, and of forward.
-func (c Config) apiPort() int { return c.PortBase + 443 }
+// The first loopback port where PORT_BASE says nothing.
+const defaultPortBase = 26000
 
-func (c Config) gatewayForwardPort() int { return c.PortBase + 80 }
+func (c Config) portBase() int {
+	if c.PortBase < 0 {
+		return defaultPortBase
+	}
+	return c.PortBase
+}
+
+// Ports of a cluster without a network namespace of its own, and of forward.
+func (c Config) apiPort() int { return c.portBase() + 443 }
+
+func (c Config) gatewayForwardPort() int { return c.portBase() + 80 }
 
 func exists(path string) bool {
 	_, err := os.Stat(path)

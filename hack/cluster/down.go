@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // down ends the cluster and removes all that it made. It needs nothing but the process table and the names, so it also cleans up
@@ -20,24 +21,31 @@ func down(ctx context.Context, config Config) error {
 	defer unlock()
 	started := time.Now()
 	supervisor := supervisorPid(config)
-	leftCgroups, err := cgroupsOf(config)
+	left, err := cgroupsOf(config)
 	if err != nil {
 		return err
 	}
-	if supervisor == 0 && !exists(config.State) && len(leftCgroups) == 0 {
+	if supervisor == 0 && !exists(config.State) && len(left) == 0 {
 		progress("there is no cluster %s", config.Name)
 		return nil
+	}
+	if exists(config.State) {
+		if err := ours(config); err != nil {
+			return err
+		}
 	}
 	if supervisor != 0 {
 		if err := endSupervisor(config, supervisor); err != nil {
 			return err
 		}
 	}
-	for _, path := range leftCgroups {
-		if err := removeCgroup(path); err != nil {
+	// Looked up again: until its end the supervisor may have made more.
+	for _, name := range []string{config.cgroup(), config.probeCgroup()} {
+		if err := removeCgroups(name); err != nil {
 			return err
 		}
 	}
+	restoreControllers(config.State)
 	if err := os.RemoveAll(config.State); err != nil {
 		return err
 	}
@@ -54,34 +62,92 @@ func down(ctx context.Context, config Config) error {
 // endSupervisor kills process 1 of the cluster, with which the kernel ends everything in its namespaces before it reports the end. A
 // cluster without namespaces is told first, so that it can end its process groups; the parent-death signal covers the rest.
 func endSupervisor(config Config, supervisor int) error {
-	setting, err := readSupervisorConfig(config.State)
-	signal := syscall.SIGKILL
-	if err == nil && setting.Mode == modeControlPlane {
-		signal = syscall.SIGTERM
+	end, err := watchProcess(supervisor)
+	if errors.Is(err, syscall.ESRCH) {
+		return nil
 	}
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); signal = syscall.SIGKILL {
-		if err := syscall.Kill(supervisor, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("end the supervisor: %w", err)
-		}
-		for range 100 {
-			if supervisorPid(config) != supervisor {
-				return nil
-			}
-			time.Sleep(20 * time.Millisecond)
+	if err != nil {
+		return fmt.Errorf("watch the supervisor: %w", err)
+	}
+	defer end.close()
+	if setting, err := readSupervisorConfig(config.State); err == nil && setting.Mode == modeControlPlane {
+		_ = syscall.Kill(supervisor, syscall.SIGTERM)
+		if end.within(5 * time.Second) {
+			return nil
 		}
 	}
-	return fmt.Errorf("the supervisor (process %d) does not end", supervisor)
+	if err := syscall.Kill(supervisor, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("end the supervisor: %w", err)
+	}
+	if !end.within(20 * time.Second) {
+		return fmt.Errorf("the supervisor (process %d) does not end", supervisor)
+	}
+	return nil
 }
 
-// cgroupsOf lists the cluster's cgroups, one for each hierarchy that has it.
+// A processEnd is a file descriptor that becomes readable when a process has ended altogether: of process 1 of a pid namespace, when
+// all others in there have. Neither the process table nor the command line tells that moment.
+type processEnd int
+
+// The number of the system call pidfd_open, the same on all architectures, which package syscall does not name.
+const sysPidfdOpen = 434
+
+func watchProcess(pid int) (processEnd, error) {
+	descriptor, _, code := syscall.Syscall(sysPidfdOpen, uintptr(pid), 0, 0)
+	if code != 0 {
+		return -1, code
+	}
+	syscall.CloseOnExec(int(descriptor))
+	return processEnd(descriptor), nil
+}
+
+func (p processEnd) within(limit time.Duration) bool {
+	for deadline := time.Now().Add(limit); ; {
+		poll := struct {
+			descriptor      int32
+			events, revents int16
+		}{int32(p), 1, 0} // 1 is POLLIN
+		rest := syscall.NsecToTimespec(max(0, time.Until(deadline)).Nanoseconds())
+		ready, _, code := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&poll)), 1, uintptr(unsafe.Pointer(&rest)), 0, 0, 0)
+		if code != syscall.EINTR || time.Now().After(deadline) {
+			return code == 0 && ready == 1
+		}
+	}
+}
+
+func (p processEnd) close() { _ = syscall.Close(int(p)) }
+
+// cgroupsOf lists the cluster's cgroups in all hierarchies.
 func cgroupsOf(config Config) ([]string, error) {
+	own, err := cgroupsNamed(config.cgroup())
+	if err != nil {
+		return nil, err
+	}
+	probe, err := cgroupsNamed(config.probeCgroup())
+	return append(own, probe...), err
+}
+
+func removeCgroups(name string) error {
+	found, err := cgroupsNamed(name)
+	if err != nil {
+		return err
+	}
+	for _, path := range found {
+		if err := removeCgroup(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func cgroupsNamed(name string) ([]string, error) {
 	roots, err := cgroupRoots()
 	if err != nil {
 		return nil, err
 	}
 	var found []string
 	for _, root := range roots {
-		if path := filepath.Join(root, config.cgroup()); exists(path) {
+		if path := filepath.Join(root, name); exists(path) {
 			found = append(found, path)
 		}
 	}

@@ -28,6 +28,7 @@ func execInside(config Config, argv []string) error {
 	if err != nil {
 		return err
 	}
+	config = setting.applyTo(config)
 	found, _, err := locate(config, setting.Mode)
 	if err != nil {
 		return err
@@ -126,6 +127,9 @@ func selfCommand(ctx context.Context, config Config, arguments ...string) *exec.
 }
 
 func shell(config Config) error {
+	if _, err := running(config); err != nil {
+		return err
+	}
 	program := fallback(os.Getenv("SHELL"), "/bin/sh")
 	fmt.Fprintf(os.Stderr, "cluster: a shell inside the cluster %s: kubectl and ctr are on PATH, the gateway is at http://%s:%d; leave it with exit\n",
 		config.Name, nodeAddress, gatewayPort)

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -84,10 +85,15 @@ func (w world) must(t *testing.T, arguments ...string) string {
 // refuses expects exit code 1 and one sentence that holds the words.
 func (w world) refuses(t *testing.T, words string, arguments ...string) {
 	t.Helper()
+	w.endsWith(t, 1, words, arguments...)
+}
+
+func (w world) endsWith(t *testing.T, want int, words string, arguments ...string) {
+	t.Helper()
 	output, code := w.cluster(arguments...)
 	lines := strings.Split(strings.TrimSpace(output), "\n")
-	if code != 1 || !strings.Contains(lines[len(lines)-1], words) {
-		t.Fatalf("cluster %s: exit code %d, want 1 and a sentence with %q\n%s", strings.Join(arguments, " "), code, words, output)
+	if code != want || !strings.Contains(lines[len(lines)-1], words) {
+		t.Fatalf("cluster %s: exit code %d, want %d and a sentence with %q\n%s", strings.Join(arguments, " "), code, want, words, output)
 	}
 }
 
@@ -140,7 +146,7 @@ func own(t *testing.T, name string) world {
 // stateFor is a short directory: sockets lie below it.
 func stateFor(t *testing.T) string {
 	t.Helper()
-	directory, err := os.MkdirTemp("", "lf")
+	directory, err := os.MkdirTemp(os.Getenv("LANDFALL_TEST_STATES"), "s")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,33 +189,48 @@ func traces(t *testing.T, w world) []string {
 	return found
 }
 
-// surroundingsNow is what must be the same before and after, whoever made it.
-func surroundingsNow(t *testing.T) map[string]string {
+// A footprint is what a running cluster has of the machine, to look for after its end.
+type footprint struct {
+	network string // the inode of its network namespace
+	files   string // places where a kubelet or a container runtime would leave something, as they are now
+	kernel  string // settings of the whole machine that a kubelet would change
+}
+
+func footprintOf(t *testing.T, w world) footprint {
 	t.Helper()
-	now := map[string]string{}
-	for name, argv := range map[string][]string{
-		"links":    {"ip", "-brief", "link"},
-		"networks": {"sh", "-c", "for p in /proc/[0-9]*; do readlink $p/ns/net; done 2>/dev/null | sort -u"},
-		"mounts":   {"sh", "-c", "cut -d' ' -f5- /proc/self/mountinfo"},
-		"files":    {"sh", "-c", "ls -d /var/lib/cni /var/lib/kubelet /var/lib/containerd /var/log/pods /var/log/containers /etc/cni /opt/containerd /opt/cni /run/containerd /run/netns/* /usr/libexec/kubernetes 2>/dev/null; true"},
-	} {
-		output, err := exec.Command(argv[0], argv[1:]...).Output()
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		now[name] = string(output)
+	now := footprint{}
+	if pid := supervisorPid(w.config(t)); pid != 0 {
+		now.network, _ = os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
+	}
+	for _, pattern := range []string{"/var/lib/cni", "/var/lib/kubelet", "/var/lib/containerd", "/var/log/pods", "/var/log/containers", "/etc/cni/*",
+		"/opt/containerd", "/opt/cni", "/run/containerd", "/run/netns/*", "/run/cni", "/usr/libexec/kubernetes"} {
+		found, _ := filepath.Glob(pattern)
+		now.files += strings.Join(found, " ") + "\n"
+	}
+	for name := range kernelSettings {
+		value, _ := os.ReadFile(filepath.Join("/proc/sys", name))
+		now.kernel += name + "=" + string(value)
 	}
 	return now
 }
 
-func mustBeGone(t *testing.T, w world, before map[string]string) {
+// mustBeGone expects nothing of the cluster to be left, and the machine as it was before.
+func mustBeGone(t *testing.T, w world, before, during footprint) {
 	t.Helper()
 	if left := traces(t, w); len(left) > 0 {
 		t.Errorf("down left behind:\n%s", strings.Join(left, "\n"))
 	}
-	for name, now := range surroundingsNow(t) {
-		if now != before[name] {
-			t.Errorf("%s before:\n%s\nand after:\n%s", name, before[name], now)
+	after := footprintOf(t, w)
+	if after.files != before.files {
+		t.Errorf("files before:\n%s\nand after:\n%s", before.files, after.files)
+	}
+	if !slices.Equal(slices.Sorted(strings.Lines(after.kernel)), slices.Sorted(strings.Lines(before.kernel))) {
+		t.Errorf("settings before:\n%s\nand after:\n%s", before.kernel, after.kernel)
+	}
+	namespaces, _ := filepath.Glob("/proc/[0-9]*/ns/net")
+	for _, path := range namespaces {
+		if link, _ := os.Readlink(path); during.network != "" && link == during.network {
+			t.Errorf("%s is still in the cluster's network", path)
 		}
 	}
 }
@@ -230,16 +251,17 @@ func runOnePod(t *testing.T, w world) {
 }
 
 func TestDownLeavesNothingOfAClusterWithARunningPod(t *testing.T) {
-	before := surroundingsNow(t)
 	w := own(t, "gone")
+	before := footprintOf(t, w)
 	w.must(t, "up")
 	runOnePod(t, w)
+	during := footprintOf(t, w)
 	w.must(t, "down")
-	mustBeGone(t, w, before)
+	mustBeGone(t, w, before, during)
 	if output := w.must(t, "down"); !strings.Contains(output, "there is no cluster gone") {
 		t.Errorf("a second down says %q", output)
 	}
-	w.refuses(t, "there is no cluster gone: start it with `make cluster`", "status")
+	w.endsWith(t, codeNoCluster, "there is no cluster gone: start it with `make cluster`", "status")
 }
 
 func TestUpOnARunningClusterStartsNothingAgain(t *testing.T) {
@@ -306,9 +328,20 @@ func killAndRepair(t *testing.T, w world, name string) {
 	}
 }
 
+func waitForTheEnd(t *testing.T, config Config) {
+	t.Helper()
+	for range 500 {
+		if supervisorPid(config) == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("the supervisor does not end")
+}
+
 func TestAKilledSupervisorIsShownAndRepaired(t *testing.T) {
-	before := surroundingsNow(t)
 	w := own(t, "super")
+	before := footprintOf(t, w)
 	w.must(t, "up")
 	runOnePod(t, w)
 	config := w.config(t)
@@ -316,25 +349,21 @@ func TestAKilledSupervisorIsShownAndRepaired(t *testing.T) {
 	if err := syscall.Kill(supervisor, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	for range 500 {
-		if supervisorPid(config) != supervisor {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	waitForTheEnd(t, config)
 	w.refuses(t, "is not running, but left its files: start it with `make cluster`", "status")
 	w.must(t, "up")
 	w.must(t, "exec", "--", "kubectl", "wait", "--for=condition=Ready", "pod/holder", "--timeout=90s")
+	during := footprintOf(t, w)
 	w.must(t, "down")
-	mustBeGone(t, w, before)
+	mustBeGone(t, w, before, during)
 }
 
 func TestDownCleansUpAfterAnInterruptedStart(t *testing.T) {
-	before := surroundingsNow(t)
 	// Moments from before the supervisor to the last component; each is a kill without warning.
 	for _, moment := range []time.Duration{350, 500, 700, 1000, 1800, 3000, 5000} {
 		t.Run(fmt.Sprint(moment*time.Millisecond), func(t *testing.T) {
 			w := own(t, "cut")
+			before := footprintOf(t, w)
 			command := w.command("up")
 			command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			if err := command.Start(); err != nil {
@@ -343,8 +372,9 @@ func TestDownCleansUpAfterAnInterruptedStart(t *testing.T) {
 			time.Sleep(moment * time.Millisecond)
 			_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
 			_ = command.Wait()
+			during := footprintOf(t, w)
 			w.must(t, "down")
-			mustBeGone(t, w, before)
+			mustBeGone(t, w, before, during)
 		})
 	}
 }
@@ -352,35 +382,49 @@ func TestDownCleansUpAfterAnInterruptedStart(t *testing.T) {
 func TestAnInterruptedStartGoesOnWithTheNextUp(t *testing.T) {
 	w := own(t, "goon")
 	command := w.command("up")
-	var output bytes.Buffer
-	command.Stderr = &output
+	output, err := command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(time.Second)
+	lines := bufio.NewScanner(output)
+	for lines.Scan() && !strings.Contains(lines.Text(), "etcd healthy") {
+		continue
+	}
 	_ = command.Process.Signal(syscall.SIGINT)
+	said := ""
+	for lines.Scan() {
+		said = lines.Text()
+	}
 	var ended *exec.ExitError
-	if err := command.Wait(); !errors.As(err, &ended) || ended.ExitCode() != 1 || !strings.Contains(output.String(), "interrupted; run the same command again to go on") {
-		t.Fatalf("an interrupted up: %v\n%s", err, output.String())
+	if err := command.Wait(); !errors.As(err, &ended) || ended.ExitCode() != 1 || said != "cluster: interrupted; run the same command again to go on" {
+		t.Fatalf("an interrupted up: %v, %q", err, said)
 	}
 	w.must(t, "up")
+	if r, code := w.status(t); code != 0 || r.Mode != modeFull {
+		t.Errorf("after the second up: exit code %d, %+v", code, r)
+	}
 }
 
 func TestAFailedStartSaysWhyAndDownCleansUp(t *testing.T) {
-	before := surroundingsNow(t)
 	w := own(t, "fail")
+	before := footprintOf(t, w)
 	w.must(t, "up")
 	config := w.config(t)
-	if err := os.WriteFile(config.path("containerd.toml"), []byte("version = 999\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	// The node's socket cannot be made where a directory is.
 	r, _ := w.status(t)
 	if err := syscall.Kill(r.component(t, "containerd").Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+	if err := errors.Join(os.RemoveAll(config.path("containerd.sock")), os.MkdirAll(config.path("containerd.sock", "x"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
 	w.refuses(t, "containerd ended with exit code 1 while starting", "up")
+	during := footprintOf(t, w)
 	w.must(t, "down")
-	mustBeGone(t, w, before)
+	mustBeGone(t, w, before, during)
 }
 
 func TestTwoClustersRunBesideEachOther(t *testing.T) {
@@ -484,19 +528,16 @@ func TestForwardBringsAPIServerAndGatewayToLoopbackAndNothingElseListens(t *test
 	}
 }
 
-func listening(t *testing.T) string {
-	t.Helper()
-	output, err := exec.Command("ss", "-Hltun").Output()
-	if err != nil {
-		t.Fatal(err)
+// listening lists those of a cluster's ports that answer on the machine's own loopback.
+func listening(*testing.T) string {
+	var found []string
+	for _, port := range []int{53, 2379, 2380, 2381, 6443, 8000, 8001, 8002, 8080, 8181, 8443, 10247, 10248, 10249, 10250, 10255, 10256, 10257, 10259} {
+		if connection, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second); err == nil {
+			connection.Close()
+			found = append(found, fmt.Sprint(port))
+		}
 	}
-	var addresses []string
-	for line := range strings.Lines(string(output)) {
-		fields := strings.Fields(line)
-		addresses = append(addresses, fields[0]+" "+fields[4])
-	}
-	slices.Sort(addresses)
-	return strings.Join(slices.Compact(addresses), "\n")
+	return strings.Join(found, " ")
 }
 
 func TestATakenPortIsNamedWithItsRemedy(t *testing.T) {
@@ -508,10 +549,45 @@ func TestATakenPortIsNamedWithItsRemedy(t *testing.T) {
 	w.with("PORT_BASE", fmt.Sprint(port-443)).refuses(t, fmt.Sprintf("port %d of 127.0.0.1 is taken", port), "forward")
 }
 
+func TestAClusterWithoutANodeKeepsItsPortsAndItsMode(t *testing.T) {
+	w := own(t, "keep")
+	first := w.with("LANDFALL_CLUSTER_MODE", "control-plane").with("PORT_BASE", "33000")
+	first.must(t, "up")
+	w.must(t, "up")
+	if r, code := w.status(t); code != 0 || r.Mode != modeControlPlane {
+		t.Errorf("status without the settings of the start: exit code %d, %+v", code, r)
+	}
+	w.must(t, "exec", "--", "kubectl", "get", "nodes")
+	w.with("PORT_BASE", "34000").refuses(t, "runs on PORT_BASE=33000, not on 34000", "up")
+	w.with("LANDFALL_CLUSTER_MODE", "full").refuses(t, "runs as control-plane, not as LANDFALL_CLUSTER_MODE=full asks", "up")
+	config := w.config(t)
+	if err := syscall.Kill(supervisorPid(config), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	waitForTheEnd(t, config)
+	w.with("LANDFALL_CLUSTER_MODE", "control-plane").with("PORT_BASE", "35000").must(t, "up")
+	w.must(t, "exec", "--", "kubectl", "get", "nodes")
+}
+
+func TestADirectoryThatIsNoClusterIsNeverRemoved(t *testing.T) {
+	states := stateFor(t)
+	precious := filepath.Join(states, "work", "thesis")
+	if err := errors.Join(os.Mkdir(filepath.Join(states, "work"), 0o700), os.WriteFile(precious, []byte("x"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	w := world{"CLUSTER": "work", "LANDFALL_STATE": states}
+	for _, command := range []string{"down", "up"} {
+		w.refuses(t, "holds files that are not a cluster's", command)
+	}
+	if !exists(precious) {
+		t.Error("the file is gone")
+	}
+}
+
 func TestAUserWhoIsNotRootGetsTheControlPlaneAndIsToldWhatIsLeftOut(t *testing.T) {
-	const nobody = 65534
+	const nobody = 64123
 	home := stateFor(t)
-	w := world{"CLUSTER": "user", "LANDFALL_STATE": filepath.Join(home, "s"), "LANDFALL_CACHE": filepath.Join(home, "c"), "HOME": home,
+	w := world{"CLUSTER": "user", "LANDFALL_STATE": home, "LANDFALL_CACHE": filepath.Join(home, "c"), "HOME": home,
 		"PORT_BASE": "32000", "LANDFALL_CLUSTER_SOURCE": sourceDirectory(t)}
 	// The user's own cache, with the parts that are built already.
 	config := world{}.config(t)
@@ -634,8 +710,8 @@ func TestAMissingPrerequisiteIsNamedWithItsRemedy(t *testing.T) {
 	w.with("CLUSTER", "No_Name").refuses(t, "use 1 to 20 of a-z, 0-9 and -", "up")
 	w.with("KWOK_NODES", "many").refuses(t, "KWOK_NODES=\"many\" must be a whole number from 0 to 5000", "up")
 	w.with("LANDFALL_CLUSTER_MODE", "half").refuses(t, "use auto, full or control-plane", "up")
-	w.refuses(t, "there is no cluster pre: start it with `make cluster`", "shell")
-	w.refuses(t, "there is no cluster pre: start it with `make cluster`", "load", "image.tar")
+	w.endsWith(t, codeNoCluster, "there is no cluster pre: start it with `make cluster`", "shell")
+	w.endsWith(t, codeNoCluster, "there is no cluster pre: start it with `make cluster`", "load", "image.tar")
 }
 
 func TestAFullDiskIsNamedWithItsRemedy(t *testing.T) {

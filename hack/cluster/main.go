@@ -18,7 +18,7 @@ const usage = `usage: hack/cluster/cluster COMMAND
 
   up              build what is missing, start what is not running, wait until it is healthy
   down            stop the cluster and remove everything that it made, but not the cache of built parts
-  status [-o json]  show each component; exit code 0 only if all are healthy
+  status [-o json]  show each component; exit code 0 if all are healthy, 3 if there is no cluster, else 1
   shell           a shell with KUBECONFIG, PATH and network of the cluster
   exec -- CMD     one command in the same surroundings
   forward         bring API server and gateway to loopback until interrupted
@@ -38,11 +38,20 @@ Settings come from the environment (or as make variables):
 `
 
 // A userError is a sentence for the person at the keyboard: what is wrong and what to do about it.
-type userError struct{ sentence string }
+type userError struct {
+	sentence string
+	code     int
+}
 
 func (e userError) Error() string { return e.sentence }
 
-func tellUser(format string, args ...any) error { return userError{fmt.Sprintf(format, args...)} }
+func tellUser(format string, args ...any) error { return userError{fmt.Sprintf(format, args...), 1} }
+
+// Exit codes beside 0 and 1: of a command on a cluster that does not exist at all, and of a probe that found something missing.
+const (
+	codeNoCluster = 3
+	codeLacking   = 4
+)
 
 // An exitStatus ends the program with a code and without a further word.
 type exitStatus int
@@ -53,8 +62,8 @@ func main() {
 	if len(os.Args) >= 3 && os.Args[1] == supervisorCommand {
 		exit(runSupervisor(os.Args[2]))
 	}
-	if len(os.Args) == 2 && os.Args[1] == probeCommand {
-		exit(probeKernel())
+	if len(os.Args) == 4 && os.Args[1] == probeCommand {
+		exit(probeKernel(os.Args[2], os.Args[3]))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -107,6 +116,7 @@ func run(ctx context.Context, args []string) error {
 
 func exit(err error) {
 	var code exitStatus
+	var said userError
 	switch {
 	case err == nil:
 		os.Exit(0)
@@ -115,6 +125,9 @@ func exit(err error) {
 	case errors.Is(err, syscall.ENOSPC):
 		fmt.Fprintf(os.Stderr, "cluster: the disk is full (%v); free some space, or point LANDFALL_CACHE and LANDFALL_STATE to another disk\n", err)
 		os.Exit(1)
+	case errors.As(err, &said):
+		fmt.Fprintf(os.Stderr, "cluster: %s\n", said.sentence)
+		os.Exit(said.code)
 	default:
 		fmt.Fprintf(os.Stderr, "cluster: %v\n", err)
 		os.Exit(1)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -32,9 +33,21 @@ var identities = []identity{
 	{"kwok", "landfall-kwok", "system:masters"},
 }
 
-// makeCredentials writes the authority, the servers' certificates and one kubeconfig per identity, once in the life of a cluster:
-// the certificates live for a year, a local cluster for hours.
+// makeCredentials writes the authority and all certificates once in the life of a cluster (they live for a year, a local cluster for
+// hours), and one kubeconfig per identity for the address that the API server has now.
 func makeCredentials(config Config, server string) error {
+	if err := makeCertificates(config); err != nil {
+		return err
+	}
+	for _, who := range identities {
+		if err := writeKubeconfig(config, who.name, config.kubeconfig(who.name), server); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func makeCertificates(config Config) error {
 	done := config.path("pki", "complete")
 	if exists(done) {
 		return nil
@@ -54,7 +67,7 @@ func makeCredentials(config Config, server string) error {
 		return err
 	}
 	for _, who := range identities {
-		if err := authority.issueIdentity(config, who, server); err != nil {
+		if err := authority.issueIdentity(who); err != nil {
 			return err
 		}
 	}
@@ -117,15 +130,12 @@ func (a *authority) issue(name string, template *x509.Certificate) error {
 	return writeKey(filepath.Join(a.directory, name+".key"), key)
 }
 
-func (a *authority) issueIdentity(config Config, who identity, server string) error {
+func (a *authority) issueIdentity(who identity) error {
 	subject := pkix.Name{CommonName: who.user}
 	if who.group != "" {
 		subject.Organization = []string{who.group}
 	}
-	if err := a.issue(who.name, &x509.Certificate{Subject: subject}); err != nil {
-		return err
-	}
-	return writeKubeconfig(config, who.name, config.kubeconfig(who.name), server)
+	return a.issue(who.name, &x509.Certificate{Subject: subject})
 }
 
 // kubeconfig is the path of the kubeconfig of one identity.
@@ -176,8 +186,11 @@ func pemOf(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// writePrivate replaces a file whole, readable by its owner alone.
+// writePrivate replaces a file whole, readable by its owner alone; a file that is as wanted is not touched.
 func writePrivate(path string, text []byte) error {
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
+		return nil
+	}
 	fresh := path + ".new"
 	if err := os.WriteFile(fresh, text, 0o600); err != nil {
 		return err

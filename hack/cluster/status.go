@@ -46,7 +46,7 @@ func status(ctx context.Context, config Config, arguments []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := inspect(ctx, config, setting)
+	r, err := inspect(ctx, setting.applyTo(config), setting)
 	if err != nil {
 		return err
 	}

@@ -21,8 +21,12 @@ const supervisorCommand = "supervise"
 
 // SupervisorConfig is what `up` decided before it started the supervisor; it stays in the state directory as supervisor.json.
 type SupervisorConfig struct {
-	Mode   Mode   `json:"mode"`
-	Cgroup string `json:"cgroup"`
+	Mode     Mode   `json:"mode"`
+	Cgroup   string `json:"cgroup"`
+	PortBase int    `json:"portBase"`
+	Cache    string `json:"cache"`
+	// Snapshotter is how containerd keeps the layers of images.
+	Snapshotter string `json:"snapshotter,omitempty"`
 	// Reason says in one sentence why the node is left out; empty for a full cluster.
 	Reason string `json:"reason,omitempty"`
 }
@@ -48,7 +52,6 @@ type Process struct {
 // supervisor starts components when asked and remembers how they ended. It never restarts one by itself: a component that died
 // is shown by status and repaired by up, and a test can rely on both.
 type supervisor struct {
-	mode      Mode
 	mutex     sync.Mutex
 	changed   sync.Cond
 	processes map[string]*Process
@@ -70,11 +73,11 @@ func runSupervisor(state string) error {
 		return err
 	}
 	if config.Mode == modeFull {
-		if err := becomeNode(state, config.Cgroup); err != nil {
+		if err := becomeNode(state, config.Cache, config.Cgroup); err != nil {
 			return err
 		}
 	}
-	s := &supervisor{mode: config.Mode, processes: map[string]*Process{}, starts: make(chan startRequest)}
+	s := &supervisor{processes: map[string]*Process{}, starts: make(chan startRequest)}
 	s.changed.L = &s.mutex
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, syscall.SIGCHLD)
@@ -87,7 +90,10 @@ func runSupervisor(state string) error {
 	for {
 		select {
 		case <-stop:
-			s.killAll()
+			// In a full cluster the kernel ends all others with this process.
+			if config.Mode == modeControlPlane {
+				s.killAll()
+			}
 			return nil
 		case request := <-s.starts:
 			request.result <- s.start(request.spec)

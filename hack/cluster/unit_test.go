@@ -33,7 +33,7 @@ func TestSettingsHaveDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if config.Name != "landfall" || config.Mode != modeAuto || config.KwokNodes != -1 || config.PortBase != 26000 || !config.InstallPackages {
+	if config.Name != "landfall" || config.Mode != modeAuto || config.KwokNodes != -1 || config.PortBase != -1 || config.apiPort() != 26443 || !config.InstallPackages {
 		t.Errorf("defaults: %+v", config)
 	}
 	if config.State != "/home/somebody/.local/state/landfall/clusters/landfall" || config.Cache != "/home/somebody/.cache/landfall" {
@@ -51,6 +51,8 @@ func TestABadSettingIsRefusedWithItsName(t *testing.T) {
 		{"KWOK_NODES", "5001", "KWOK_NODES="},
 		{"PORT_BASE", "80", "PORT_BASE="},
 		{"LANDFALL_CLUSTER_MODE", "some", "LANDFALL_CLUSTER_MODE="},
+		{"LANDFALL_CACHE", "/with blank", "blanks or quotes"},
+		{"LANDFALL_STATE", "/run/x", "must not lie below /run/"},
 		{"LANDFALL_CACHE", "here", "LANDFALL_CACHE must be an absolute path"},
 		{"LANDFALL_STATE", "/" + strings.Repeat("x", 80), "set LANDFALL_STATE to a shorter path"},
 		{"LANDFALL_USE_CURRENT_CLUSTER", "1", "needs KUBECONFIG"},
@@ -265,7 +267,7 @@ func TestPretendedNodesCarryATaintOnlyBesideARealNode(t *testing.T) {
 func supervisorFor(t *testing.T) *client {
 	t.Helper()
 	state := t.TempDir()
-	s := &supervisor{mode: modeControlPlane, processes: map[string]*Process{}, starts: make(chan startRequest)}
+	s := &supervisor{processes: map[string]*Process{}, starts: make(chan startRequest)}
 	s.changed.L = &s.mutex
 	server := &http.Server{Handler: s}
 	listener, err := net.Listen("unix", socketPath(state))

@@ -27,24 +27,26 @@ func up(ctx context.Context, config Config) error {
 		return err
 	}
 	defer unlock()
-	setting, err := settle(ctx, config)
+	if err := claim(config); err != nil {
+		return err
+	}
+	setting, found, err := decideAndBuild(ctx, config)
 	if err != nil {
+		if !exists(config.path("supervisor.json")) {
+			// Nothing was started yet: what was refused leaves nothing.
+			err = errors.Join(err, os.RemoveAll(config.State))
+		}
 		return err
 	}
-	found, err := ensureParts(ctx, config, setting.Mode)
-	if err != nil {
-		return err
-	}
-	if err := checkSpace(config.State, 1<<30); err != nil {
-		return err
-	}
+	config = setting.applyTo(config)
 	if err := prepare(config, setting, found); err != nil {
 		return err
 	}
 	if err := ensureSupervisor(ctx, config, setting); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, errors.New("time is over"))
+	// Many pretended nodes take their time.
+	ctx, cancel := context.WithTimeout(ctx, startLimit+time.Duration(max(config.KwokNodes, 0))*200*time.Millisecond)
 	defer cancel()
 	s := starter{config: config, mode: setting.Mode, parts: found, client: newClient(config)}
 	if err := s.start(ctx); err != nil {
@@ -54,35 +56,73 @@ func up(ctx context.Context, config Config) error {
 	return nil
 }
 
-// build builds all parts and starts nothing.
-func build(ctx context.Context, config Config) error {
+// decideAndBuild does all that comes before the first start.
+func decideAndBuild(ctx context.Context, config Config) (SupervisorConfig, Parts, error) {
 	setting, err := settle(ctx, config)
 	if err != nil {
-		return err
+		return setting, nil, err
 	}
-	_, err = ensureParts(ctx, config, setting.Mode)
+	found, err := ensureParts(ctx, config, setting.Mode)
+	if err == nil && ctx.Err() != nil {
+		err = errInterrupted
+	}
+	return setting, found, err
+}
+
+// build builds all parts that this machine can use and starts nothing.
+func build(ctx context.Context, config Config) error {
+	mode := modeFull
+	if config.Mode == modeControlPlane || os.Geteuid() != 0 {
+		mode = modeControlPlane
+	}
+	_, err := ensureParts(ctx, config, mode)
 	return err
 }
 
-// settle decides the mode: a running cluster keeps its own, a new one gets what the machine can carry.
+// marker is the file that says: this directory is a cluster, down may remove it.
+const marker = ".landfall-cluster"
+
+// claim makes the state directory, or refuses one that holds something else.
+func claim(config Config) error {
+	if err := checkSpace(config.State, 1<<30); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(config.State, 0o700); err != nil {
+		return err
+	}
+	if err := ours(config); err != nil {
+		return err
+	}
+	return writePrivate(config.path(marker), []byte("a cluster of landfall; remove it with make cluster-down\n"))
+}
+
+// ours is an error for a directory that has content and is no cluster.
+func ours(config Config) error {
+	entries, err := os.ReadDir(config.State)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 && !exists(config.path(marker)) {
+		return tellUser("%s holds files that are not a cluster's: set LANDFALL_STATE or CLUSTER to another directory", config.State)
+	}
+	return nil
+}
+
+// settle decides what cluster this is: a running one keeps its settings, a new one gets what the machine can carry.
 func settle(ctx context.Context, config Config) (SupervisorConfig, error) {
 	if supervisorPid(config) != 0 {
-		setting, err := readSupervisorConfig(config.State)
-		if err == nil && config.Mode != modeAuto && config.Mode != setting.Mode {
-			return setting, tellUser("the cluster %s runs as %s, not as LANDFALL_CLUSTER_MODE=%s asks: run `make cluster-down` first", config.Name, setting.Mode, config.Mode)
-		}
-		return setting, err
+		return keepSettings(config)
 	}
-	setting := SupervisorConfig{Mode: config.Mode, Cgroup: config.cgroup()}
+	setting := SupervisorConfig{Mode: config.Mode, Cgroup: config.cgroup(), PortBase: config.portBase(), Cache: config.Cache}
 	switch config.Mode {
 	case modeControlPlane:
 		setting.Reason = "LANDFALL_CLUSTER_MODE=control-plane asks for it"
 	case modeAuto, modeFull:
-		reason, err := nodeImpossible(ctx, config)
+		reason, snapshotter, err := nodeImpossible(ctx, config)
 		if err != nil {
 			return setting, err
 		}
-		setting.Mode, setting.Reason = modeFull, reason
+		setting.Mode, setting.Reason, setting.Snapshotter = modeFull, reason, snapshotter
 		if reason != "" && config.Mode == modeFull {
 			return setting, tellUser("a full cluster is impossible here: %s", reason)
 		}
@@ -95,6 +135,30 @@ func settle(ctx context.Context, config Config) (SupervisorConfig, error) {
 		return setting, portsFree(portsOf(config, setting.Mode).all())
 	}
 	return setting, nil
+}
+
+// keepSettings returns what a running cluster was started with, unless the user asks for something else.
+func keepSettings(config Config) (SupervisorConfig, error) {
+	setting, err := readSupervisorConfig(config.State)
+	if err != nil {
+		return setting, err
+	}
+	if config.Mode != modeAuto && config.Mode != setting.Mode {
+		return setting, tellUser("the cluster %s runs as %s, not as LANDFALL_CLUSTER_MODE=%s asks: run `make cluster-down` first", config.Name, setting.Mode, config.Mode)
+	}
+	if setting.Mode == modeControlPlane && config.PortBase >= 0 && config.PortBase != setting.PortBase {
+		return setting, tellUser("the cluster %s runs on PORT_BASE=%d, not on %d: run `make cluster-down` first", config.Name, setting.PortBase, config.PortBase)
+	}
+	return setting, nil
+}
+
+// applyTo completes a user's settings with what the cluster was started with. Only the ports of a cluster without a node are its own:
+// those of forward are chosen each time.
+func (s SupervisorConfig) applyTo(config Config) Config {
+	if s.Mode == modeControlPlane {
+		config.PortBase = s.PortBase
+	}
+	return config
 }
 
 func portsFree(list []int) error {
@@ -128,18 +192,18 @@ func prepare(config Config, setting SupervisorConfig, found Parts) error {
 	if setting.Mode != modeFull {
 		return nil
 	}
-	if exists(config.path("envoy.json")) {
-		return nil
-	}
-	if err := writeNodeFiles(config, snapshotter(config), pluginDirectory()); err != nil {
+	if err := writeNodeFiles(config, setting.Snapshotter, pluginDirectory()); err != nil {
 		return err
+	}
+	if text, err := os.ReadFile(config.path("envoy-bootstrap")); err == nil && string(text) == found["contour"] {
+		return nil
 	}
 	output, err := exec.Command(found.program("contour", "contour"), "bootstrap", "--xds-address=127.0.0.1", "--xds-port=8001",
 		"--admin-address="+config.path("envoy-admin.sock"), config.path("envoy.json")).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("write Envoy's configuration: %s", lastLine(output, err))
 	}
-	return nil
+	return writePrivate(config.path("envoy-bootstrap"), []byte(found["contour"]))
 }
 
 // ensureSupervisor starts the supervisor if there is none and returns when its socket answers.
@@ -340,6 +404,9 @@ func (s starter) once(name, value string, do func() error) error {
 // kubectl runs inside the cluster's network, as this program's own exec command does.
 func (s starter) kubectl(ctx context.Context, arguments ...string) error {
 	output, err := insideCommand(ctx, s.config, append([]string{s.parts.program("kubernetes", "kubectl")}, arguments...)).CombinedOutput()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return tellUser("kubectl %s did not end in the time for the start of a cluster: run the command again to go on", arguments[0])
+	}
 	if err != nil {
 		return fmt.Errorf("kubectl %s: %s", strings.Join(arguments, " "), lastLine(output, err))
 	}

@@ -52,7 +52,15 @@ func lock(ctx context.Context, path, whileWaiting string) (unlock func(), err er
 	if err != nil {
 		return nil, err
 	}
-	for said := false; syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil; said = true {
+	for said := false; ; said = true {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			file.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
 		if !said {
 			progress("%s", whileWaiting)
 		}

@@ -1,5 +1,10 @@
 //! The operator as its image runs it: one leader among the replicas, an orderly and a disorderly change of it, and probes.
 
+use std::{
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
 use kube::{
     Api,
@@ -31,12 +36,54 @@ async fn one_replica_leads_and_another_takes_over_when_its_pod_goes() {
     world.api::<Pod>().delete(&first, &DeleteParams::default()).await.unwrap();
     world.wait_for::<Lease, _>("landfall", held_by_another_than(&first)).await;
     let second = holder(&world).await;
-    assert_eq!(get(&world, &second, "readyz").await, "leader\n");
-
-    // Without a grace period the container is killed and cannot release the Lease: it has to expire.
-    world.api::<Pod>().delete(&second, &DeleteParams::default().grace_period(0)).await.unwrap();
-    world.wait_for::<Lease, _>("landfall", held_by_another_than(&second)).await;
+    world
+        .patiently("the word of the new leader", async {
+            // The Lease is written before the replica has heard the answer.
+            while get(&world, &second, "readyz").await != "leader\n" {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_leader_is_followed_when_its_lease_has_expired_and_not_before() {
+    let world = World::new("expiry").await;
+    let first = Replica::start(&world, "first");
+    world.wait_for::<Lease, _>("landfall", held_by_another_than("")).await;
+    assert_eq!(holder(&world).await, "first");
+    let _second = Replica::start(&world, "second");
+
+    let renewed = world.api::<Lease>().get("landfall").await.unwrap().spec.unwrap().renew_time.unwrap();
+    drop(first);
+    world.wait_for::<Lease, _>("landfall", held_by_another_than("first")).await;
+    let taken = world.api::<Lease>().get("landfall").await.unwrap().spec.unwrap().acquire_time.unwrap();
+
+    assert_eq!(holder(&world).await, "second");
+    let pause = taken.0.duration_since(renewed.0).as_secs_f64();
+    assert!(pause >= 10.0, "taken {pause} s after a renewal that was good for 10 s");
+    world.end().await;
+}
+
+/// An operator process on this machine, killed when it is dropped.
+struct Replica(Child);
+
+impl Replica {
+    fn start(world: &World, identity: &str) -> Self {
+        let arguments = ["operator", "--listen", "127.0.0.1:0", "--identity", identity];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        command.args(arguments).args(["--lease-namespace", &world.namespace]).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        // SIGKILL: the Lease cannot be given back.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 async fn holder(world: &World) -> String {
