@@ -2,7 +2,7 @@
 //!
 //! The modules in reading order, from the words to the process. Each belongs to a ring, and imports only point down.
 //!
-//! - [`api`] (ring 0): names that are part of the interface.
+//! - [`api`] (ring 0): the custom resources, their values, and names that are part of the interface.
 //! - [`cluster`] (ring 2): the Kubernetes API: how to reach it, how to call it, and the Lease.
 //! - [`telemetry`] (ring 3): version, log, metrics.
 //! - [`server`] (ring 3): HTTP: what the probes answer, and how a server ends.

@@ -3,6 +3,7 @@
 //! A name becomes part of a URL path. One that the API server would refuse is refused here first, with the rule it
 //! breaks, so that no request is ever built from it.
 
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 /// The longest DNS label, which is the longest namespace name.
@@ -61,6 +62,35 @@ fn is_label(text: &str) -> bool {
     text.bytes().all(inner) && edge(text.as_bytes().first()) && edge(text.as_bytes().last())
 }
 
+/// The characters of the hash in a name that was cut.
+const HASH_LENGTH: usize = 8;
+
+/// The name `<base>-<suffix>`, at most `max` characters long. A base that does not fit is cut, and a short hash of
+/// the whole base is put in its place, so that two long names do not become one.
+///
+/// `max` must have room for the suffix, two hyphens, the hash and one more character; the suffixes of Landfall are
+/// short. The result is a DNS label or subdomain if base and suffix are.
+pub fn derived(base: &str, suffix: &str, max: usize) -> String {
+    let room = max.saturating_sub(suffix.len() + 1);
+    if base.len() <= room {
+        return format!("{base}-{suffix}");
+    }
+    let kept: String = base.chars().take(room.saturating_sub(HASH_LENGTH + 1)).collect();
+    // A cut can end at a hyphen or a dot, after which nothing may follow but a letter or digit.
+    let kept = kept.trim_end_matches(['-', '.']);
+    format!("{kept}-{}-{suffix}", short_hash(base))
+}
+
+/// The first characters of the sha256 of a text, in hexadecimal.
+fn short_hash(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).take(HASH_LENGTH).map(hex_digit).collect()
+}
+
+fn hex_digit(nibble: u8) -> char {
+    char::from_digit(u32::from(nibble), 16).unwrap_or('0')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +114,24 @@ mod tests {
         }
         for bad in [".", "a.", ".a", "a..b", "../leases", "a.-b"] {
             assert_eq!(check_subdomain(bad), Err(NameError::Malformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_derived_name_fits_and_differs_where_its_base_does() {
+        assert_eq!(derived("shop", "candidate", 63), "shop-candidate");
+        let fitting = "x".repeat(53);
+        assert_eq!(derived(&fitting, "candidate", 63), format!("{fitting}-candidate"));
+        let (long, other) = ("x".repeat(54), format!("{}y", "x".repeat(63)));
+        let (first, second) = (derived(&long, "candidate", 63), derived(&other, "candidate", 63));
+        assert_eq!(first, format!("{}-45f316e1-candidate", "x".repeat(44)));
+        assert_ne!(first, second);
+        for length in 1..100 {
+            for max in [40, 52, 63] {
+                let name = derived(&"a-".repeat(length), "z", max);
+                assert!(name.len() <= max && !name.contains("---"), "{name}");
+                assert_eq!(check_label(&derived(&format!("{}b", "a-".repeat(length)), "z", max)), Ok(()));
+            }
         }
     }
 }

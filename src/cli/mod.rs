@@ -3,6 +3,7 @@
 //! Ring 3. It never calls the controller: `main` hands the operator's arguments over. Only here does the process print;
 //! everything else logs.
 
+pub mod crds;
 pub mod host;
 pub mod operator;
 pub mod sample;
@@ -31,6 +32,8 @@ Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 the operator lost its Lea
 pub enum Command {
     /// Run the operator
     Operator(operator::OperatorArgs),
+    /// Print the definitions of the custom resources as YAML
+    Crds,
     /// A small application to deploy, and a client for it, for demonstrations and tests
     #[command(subcommand)]
     Sample(sample::SampleCommand),
@@ -57,6 +60,11 @@ impl LogArgs {
 pub fn fail(error: &(dyn Error + 'static)) -> ExitCode {
     eprintln!("error: {}", chain(error));
     ExitCode::FAILURE
+}
+
+/// The exit code of a command that says itself what it found, or the reason why it could not.
+pub fn answer(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| fail(error.as_ref()))
 }
 
 /// Reads a duration such as `5s`, `250ms` or `1m 30s`.

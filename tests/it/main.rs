@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+mod crds;
 mod decide;
 mod election;
 mod fake_api;
@@ -10,3 +11,4 @@ mod http;
 mod lease;
 mod sample;
 mod tidy;
+mod values;
