@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use landfall::{
-    cli::{Cli, Command, answer, crds, fail, operator::OperatorArgs, sample},
+    cli::{Cli, Command, answer, crds, fail, lint, operator::OperatorArgs, sample},
     cluster::connect::install_tls_provider,
     controller::{self, config::Config},
     telemetry,
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     install_tls_provider();
     match Cli::parse().command {
         Command::Operator(args) => operator(args),
+        Command::Lint(args) => answer(lint::run(&args)),
         Command::Crds => answer(crds::run().map(|()| ExitCode::SUCCESS)),
         Command::Sample(command) => sample::run(command),
     }

@@ -5,6 +5,7 @@
 
 pub mod crds;
 pub mod host;
+pub mod lint;
 pub mod operator;
 pub mod sample;
 
@@ -32,6 +33,8 @@ Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 the operator lost its Lea
 pub enum Command {
     /// Run the operator
     Operator(operator::OperatorArgs),
+    /// Say of files, without a cluster, what the API server and Landfall would refuse
+    Lint(lint::LintArgs),
     /// Print the definitions of the custom resources as YAML
     Crds,
     /// A small application to deploy, and a client for it, for demonstrations and tests

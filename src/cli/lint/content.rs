@@ -1,0 +1,98 @@
+//! What the API server cannot see and Landfall would refuse: sizes, ranges, and the objects inside a Package.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::Finding;
+use crate::api::{
+    deployment::DeploymentSpec,
+    names::check_subdomain,
+    package::{INLINE_CONTENT_MAX, PackageSpec, Workload},
+    version::{Version, VersionRange},
+};
+
+/// What is wrong with an object beyond its schema. An object that breaks its schema is not looked at.
+pub fn findings(kind: &str, object: &Value) -> Vec<Finding> {
+    let mut found: Vec<_> = name_findings(object).into_iter().collect();
+    let spec = object["spec"].clone();
+    match kind {
+        "Package" => {
+            if let Ok(package) = serde_json::from_value::<PackageSpec>(spec) {
+                found.extend(package_findings(&package));
+            }
+        }
+        "Deployment" => {
+            if let Ok(deployment) = serde_json::from_value::<DeploymentSpec>(spec) {
+                found.extend(
+                    deployment.package.range.iter().filter_map(|range| bad_range("/spec/package/range", range)),
+                );
+            }
+        }
+        _ => {}
+    }
+    found
+}
+
+fn name_findings(object: &Value) -> Option<Finding> {
+    let at = "/metadata/name".to_owned();
+    match object.pointer(&at) {
+        None => Some(Finding::new("/metadata".to_owned(), "the name is missing: add one".to_owned())),
+        Some(name) => {
+            let error = check_subdomain(name.as_str().unwrap_or_default()).err()?;
+            Some(Finding::new(at, error.to_string()))
+        }
+    }
+}
+
+fn package_findings(package: &PackageSpec) -> Vec<Finding> {
+    let ranges = package.depends_on.iter().enumerate().filter_map(|(index, dependency)| {
+        bad_range(&format!("/spec/dependsOn/{index}/version"), dependency.version.as_ref()?)
+    });
+    let mut found: Vec<_> = ranges.collect();
+    found.extend(package.workload.iter().flat_map(workload_findings));
+    found
+}
+
+fn bad_range(pointer: &str, range: &VersionRange) -> Option<Finding> {
+    let any: Version = "0.0.0".parse().ok()?;
+    let error = range.matches(&any).err()?;
+    Some(Finding::new(pointer.to_owned(), error.to_string()))
+}
+
+fn workload_findings(workload: &Workload) -> Vec<Finding> {
+    let at = "/spec/workload/manifests";
+    let manifests = workload.manifests.as_deref().unwrap_or_default();
+    let size = serde_json::to_vec(manifests).map_or(0, |json| json.len());
+    let mut found = Vec::new();
+    if size > INLINE_CONTENT_MAX {
+        let message = format!("{size} bytes, at most {INLINE_CONTENT_MAX} fit into a Package: split it into several");
+        found.push(Finding::new(at.to_owned(), message));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, manifest) in manifests.iter().enumerate() {
+        let at = format!("{at}/{index}");
+        let text = |pointer: &str| manifest.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let identity = [text("/apiVersion"), text("/kind"), text("/metadata/namespace"), text("/metadata/name")];
+        if identity[0].is_empty() || identity[1].is_empty() || identity[3].is_empty() {
+            let message = "a manifest is an object with apiVersion, kind and metadata.name: add what is missing";
+            found.push(Finding::new(at, message.to_owned()));
+        } else if !seen.insert(identity) {
+            let message = format!("{} {} is here twice: remove one", identity[1], identity[3]);
+            found.push(Finding::new(at, message));
+        } else if identity[..2] == ["v1", "Secret"]
+            && workload.allow_plain_secrets != Some(true)
+            && !is_sealed(manifest.0.get("sops"))
+        {
+            let message = "a Secret in plain text is readable by everybody who may read Packages: name one of the cluster in \
+                           spec.envFrom of the Deployment, or set spec.workload.allowPlainSecrets";
+            found.push(Finding::new(at, message.to_owned()));
+        }
+    }
+    found
+}
+
+/// Whether SOPS has encrypted the object.
+fn is_sealed(sops: Option<&Value>) -> bool {
+    sops.is_some_and(Value::is_object)
+}

@@ -1,0 +1,136 @@
+//! `landfall lint` as a person runs it: files, lines, exit codes, and what only it can see.
+
+use std::{fs, path::PathBuf};
+
+use landfall::cli::lint::{document, lint};
+
+use crate::cli::{landfall, run};
+
+fn file(name: &str, text: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+const GOOD: &str = "\
+apiVersion: landfall.dev/v1alpha1
+kind: Deployment
+metadata: {name: web}
+spec:
+  package: {name: web, version: 1.0.0}
+  profile: production
+";
+
+const BAD: &str = "\
+# A comment, and a document of another kind.
+apiVersion: v1
+kind: ConfigMap
+---
+apiVersion: landfall.dev/v1alpha1
+kind: Deployment
+metadata:
+  name: web
+spec:
+  package: {name: web, version: 1.0.0}
+  profile: production
+  strategy:
+    canary:
+      steps:
+        - weight: 10
+        - weight: 0.5
+  dryrun: true
+";
+
+#[test]
+fn good_files_are_passed_in_silence_and_other_kinds_with_a_note() {
+    let (code, out, err) = run(&mut landfall(&["lint", &file("good.yaml", GOOD)]));
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+    let other = file("other.yaml", "apiVersion: v1\nkind: ConfigMap\n");
+    let (code, out, err) = run(&mut landfall(&["lint", &other]));
+    assert_eq!((code, out), (0, String::new()));
+    assert_eq!(err, format!("note: {other}:1: v1 ConfigMap is not a kind of Landfall and was not checked\n"));
+}
+
+#[test]
+fn a_finding_names_file_line_field_and_remedy() {
+    let bad = file("bad.yaml", BAD);
+    let (code, out, _) = run(&mut landfall(&["lint", &bad]));
+    assert_eq!(code, 1);
+    let mut lines: Vec<_> = out.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            format!("{bad}:16: Deployment web: spec.strategy.canary.steps[1].weight: 0.5 is a float: put it in quotes"),
+            format!("{bad}:17: Deployment web: spec.dryrun: unknown field: remove it, or correct its name"),
+        ]
+    );
+}
+
+#[test]
+fn json_is_read_too_and_what_is_neither_is_named() {
+    let json = r#"{"apiVersion": "landfall.dev/v1alpha1", "kind": "Profile", "metadata": {"name": "p"}, "spec": {}}"#;
+    let report = lint("p.json", json).unwrap();
+    assert_eq!(report.findings, ["p.json:1: Profile p: spec: \"environment\" is a required property"]);
+    let broken = lint("b.yaml", "a: [1, 2").unwrap();
+    assert!(broken.findings[0].starts_with("b.yaml: this is not YAML: "), "{:?}", broken.findings);
+    let (code, _, err) = run(&mut landfall(&["lint", "no-such-file.yaml"]));
+    assert_eq!(code, 1);
+    assert!(err.starts_with("error: cannot read no-such-file.yaml"), "{err}");
+}
+
+#[test]
+fn a_wrong_group_version_kind_or_no_kind_is_named() {
+    let said = |text: &str| lint("f", text).unwrap().findings.join("\n");
+    assert_eq!(
+        said("apiVersion: landfall.dev/v1\nkind: Package\nmetadata: {name: x}"),
+        "f:1: Package x: apiVersion: write landfall.dev/v1alpha1"
+    );
+    assert_eq!(
+        said("apiVersion: landfall.dev/v1alpha1\nkind: Rollout"),
+        "f:2: Rollout : kind: write one of Package, Profile, Deployment"
+    );
+    assert_eq!(said("a: 1"), "f:1: document: apiVersion and kind are missing: every document needs both");
+}
+
+fn package(manifests: &str, more: &str) -> String {
+    format!(
+        "apiVersion: landfall.dev/v1alpha1\nkind: Package\nmetadata: {{name: p-1.0.0}}\nspec:\n  name: p\n  version: 1.0.0\n{more}\n  \
+         workload:\n    manifests:\n{manifests}\n"
+    )
+}
+
+#[test]
+fn the_objects_inside_a_package_are_looked_at() {
+    let said = |manifests: &str, more: &str| lint("f", &package(manifests, more)).unwrap().findings.join("\n");
+    let map = "      - {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n";
+    assert_eq!(said(map, ""), "");
+    assert!(said(&map.repeat(2), "").contains("spec.workload.manifests[1]: ConfigMap a is here twice: remove one"));
+    let nameless = "      - {apiVersion: v1, kind: ConfigMap, metadata: {}}\n";
+    assert!(said(nameless, "").contains("a manifest is an object with apiVersion, kind and metadata.name"));
+    assert!(said("      - text", "").contains("a manifest is an object with apiVersion, kind and metadata.name"));
+    let secret = "      - {apiVersion: v1, kind: Secret, metadata: {name: a}}\n";
+    assert!(said(secret, "").contains("a Secret in plain text is readable by everybody who may read Packages"));
+    assert_eq!(said("      - {apiVersion: v1, kind: Secret, metadata: {name: a}, sops: {}}\n", ""), "");
+    assert_eq!(said(&format!("{secret}    allowPlainSecrets: true"), ""), "");
+    let large = format!(
+        "      - {{apiVersion: v1, kind: ConfigMap, metadata: {{name: a}}, data: {{a: {}}}}}",
+        "x".repeat(900_000)
+    );
+    assert!(said(&large, "").contains("bytes, at most 900000 fit into a Package: split it into several"));
+    assert!(
+        said(map, "  dependsOn: [{name: db, version: \"1.2.3.4\"}]")
+            .contains("spec.dependsOn[0].version: \"1.2.3.4\" is not a range")
+    );
+}
+
+#[test]
+fn scalars_are_those_of_yaml_1_1_and_aliases_are_followed() {
+    let read =
+        document::read("mode: 0644\non: yes\nhex: 0x10\nnothing: ~\ntext: \"0644\"\na: &a {b: 1}\nc: *a\n").unwrap();
+    let value = &read[0].value;
+    assert_eq!((&value["mode"], &value["hex"], &value["text"]), (&420.into(), &16.into(), &"0644".into()));
+    assert_eq!((&value["c"]["b"], read[0].line("/c"), read[0].line("/a/b")), (&1.into(), 7, 6));
+    assert!(document::read("").unwrap().is_empty());
+    assert_eq!(document::read("---\na: 1\n---\n---\nb: 2\n").unwrap().len(), 2);
+}

@@ -1,0 +1,345 @@
+//! Every rule of the custom resources, evaluated without a cluster: what passes, what is refused, and with which words.
+//!
+//! `tests/e2e/validation.rs` asks a real API server the same.
+
+use kube::core::cel::Validator;
+use landfall::{
+    api::crd,
+    cli::lint::{Judgement, judge},
+};
+use serde_json::{Value, json};
+
+fn package() -> Value {
+    json!({
+        "apiVersion": "landfall.dev/v1alpha1", "kind": "Package", "metadata": {"name": "shop-1.0.0"},
+        "spec": {"name": "shop", "version": "1.0.0", "workload": {"manifests": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shop"}, "data": {"a": "b"}},
+        ]}},
+    })
+}
+
+fn profile() -> Value {
+    json!({
+        "apiVersion": "landfall.dev/v1alpha1", "kind": "Profile", "metadata": {"name": "production"},
+        "spec": {"environment": "production", "target": {"namespace": "shop"}},
+    })
+}
+
+fn deployment() -> Value {
+    json!({
+        "apiVersion": "landfall.dev/v1alpha1", "kind": "Deployment", "metadata": {"name": "shop"},
+        "spec": {"package": {"name": "shop", "version": "1.0.0"}, "profile": "production"},
+    })
+}
+
+/// The object with other values at these pointers; null removes what is there.
+fn with<const N: usize>(mut object: Value, changes: [(&str, Value); N]) -> Value {
+    for (pointer, value) in changes {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let parent = object.pointer_mut(parent).unwrap_or_else(|| panic!("{pointer}"));
+        match parent {
+            Value::Object(map) if value.is_null() => drop(map.remove(key)),
+            Value::Object(map) => drop(map.insert(key.to_owned(), value)),
+            list => list[key.parse::<usize>().unwrap()] = value,
+        }
+    }
+    object
+}
+
+/// What is said of a new object, as `field: message`.
+fn said(object: &Value) -> Vec<String> {
+    match judge(object).unwrap() {
+        Judgement::Own { findings, .. } => {
+            findings.iter().map(|finding| format!("{}: {}", finding.field(), finding.message)).collect()
+        }
+        Judgement::Foreign(what) => panic!("{what} is foreign"),
+    }
+}
+
+#[track_caller]
+fn accepts(object: &Value) {
+    assert_eq!(said(object), [""; 0], "{object}");
+}
+
+#[track_caller]
+fn refuses(object: &Value, words: &str) {
+    let said = said(object);
+    assert!(said.iter().any(|line| line.contains(words)), "{words:?} is not in {said:#?}\n{object}");
+}
+
+/// What is said of a change, as messages.
+fn said_of_change(old: &Value, new: &Value) -> Vec<String> {
+    let schema = crd::schema(old["kind"].as_str().unwrap()).unwrap();
+    let result = Validator::new().validate(&schema, new, Some(old));
+    result.err().map(|errors| errors.as_slice().iter().map(|error| error.message.clone()).collect()).unwrap_or_default()
+}
+
+#[track_caller]
+fn refuses_change(old: &Value, new: &Value, words: &str) {
+    let said = said_of_change(old, new);
+    assert!(said.iter().any(|line| line.contains(words)), "{words:?} is not in {said:#?}");
+}
+
+#[test]
+fn good_objects_pass() {
+    accepts(&package());
+    accepts(&profile());
+    accepts(&deployment());
+}
+
+#[test]
+fn a_package_is_named_after_its_name_and_version() {
+    refuses(
+        &with(package(), [("/metadata/name", json!("shop"))]),
+        "metadata.name must be spec.name, a '-' and spec.version: rename the object",
+    );
+    accepts(&with(package(), [("/metadata/name", json!("shop-2.0.0-rc.1")), ("/spec/version", json!("2.0.0-rc.1"))]));
+    for bad in ["Shop", "-shop", "sh.op", "shop_x"] {
+        refuses(&with(package(), [("/spec/name", json!(bad))]), "spec.name: use lower-case letters, digits and '-'");
+    }
+    refuses(&with(package(), [("/spec/name", json!("x".repeat(41)))]), "spec.name: ");
+}
+
+#[test]
+fn a_version_is_semantic_and_lower_case() {
+    for bad in ["1.0.0-RC1", "v1.0.0", "1.0.0+build", "1.0.x"] {
+        refuses(
+            &with(package(), [("/spec/version", json!(bad))]),
+            "spec.version: a version is a semantic version in lower case without build metadata",
+        );
+        refuses(&with(deployment(), [("/spec/package/version", json!(bad))]), "spec.package.version: a version is");
+    }
+    refuses(&with(package(), [("/spec/version", json!(1.5))]), "spec.version: 1.5 is a float: put it in quotes");
+}
+
+#[test]
+fn a_package_has_exactly_one_content_with_exactly_one_source() {
+    refuses(
+        &with(package(), [("/spec/workload", Value::Null)]),
+        "spec: exactly one content kind is needed: add `workload`",
+    );
+    refuses(&with(package(), [("/spec/database", json!({}))]), "spec.database: unknown field");
+    refuses(&with(package(), [("/spec/workload", json!({}))]), "spec.workload: ");
+    refuses(&with(package(), [("/spec/workload/git", json!({}))]), "spec.workload.git: unknown field");
+    refuses(&with(package(), [("/spec/workload/manifests", json!([]))]), "spec.workload.manifests: ");
+    refuses(&with(package(), [("/spec/workload/manifests/0/kind", Value::Null)]), "spec.workload.manifests[0]: ");
+}
+
+#[test]
+fn a_package_never_changes_its_name_version_or_content() {
+    let old = package();
+    refuses_change(
+        &old,
+        &with(package(), [("/spec/name", json!("other"))]),
+        "spec.name is immutable: make another Package",
+    );
+    refuses_change(
+        &old,
+        &with(package(), [("/spec/version", json!("2.0.0"))]),
+        "spec.version is immutable: make a Package of the new version",
+    );
+    let content = "spec.workload is immutable: make a Package of a new version";
+    refuses_change(&old, &with(package(), [("/spec/workload", Value::Null)]), content);
+    let manifest = "/spec/workload/manifests/0";
+    let data = format!("{manifest}/data");
+    refuses_change(&old, &with(package(), [(data.as_str(), json!({"a": "c"}))]), content);
+    let renamed =
+        with(package(), [(data.as_str(), Value::Null), (&format!("{manifest}/stringData"), json!({"a": "b"}))]);
+    refuses_change(&old, &renamed, content);
+    let words = with(
+        package(),
+        [
+            ("/spec/description", json!("x")),
+            ("/spec/tags", json!(["a"])),
+            ("/spec/metadata", json!({"a": "b"})),
+            ("/spec/state", json!("Archived")),
+        ],
+    );
+    assert_eq!(said_of_change(&old, &words), [""; 0]);
+    accepts(&words);
+}
+
+#[test]
+fn a_name_occurs_once_in_each_list() {
+    let twice = |key: &str| json!([{key: "a"}, {key: "a"}]);
+    refuses(&with(package(), [("/spec/dependsOn", twice("name"))]), "spec.dependsOn: a package may be named once only");
+    accepts(&with(package(), [("/spec/dependsOn", json!([{"name": "a"}, {"name": "b", "version": "~1.4"}]))]));
+    refuses(&with(deployment(), [("/spec/envFrom", twice("secret"))]), "spec.envFrom: a Secret may be named once only");
+    refuses(
+        &with(deployment(), [("/spec/overrides", json!({"env": twice("name")}))]),
+        "spec.overrides.env: a variable may be named once only",
+    );
+    let images = json!([{"name": "a", "newTag": "1"}, {"name": "a", "newTag": "2"}]);
+    refuses(
+        &with(deployment(), [("/spec/overrides", json!({"images": images}))]),
+        "spec.overrides.images: an image may be named once only",
+    );
+    let checks = json!([{"name": "a", "http": {"url": "http://x"}}, {"name": "a", "http": {"url": "http://y"}}]);
+    refuses(&with(profile(), [("/spec/checks", checks.clone())]), "spec.checks: a name may occur once only");
+    refuses(
+        &with(profile(), [("/spec/strategy", json!({"canary": {}, "checks": checks}))]),
+        "strategy.checks: a name may occur once only",
+    );
+}
+
+#[test]
+fn profile_and_package_name_of_a_deployment_and_the_place_of_a_profile_never_change() {
+    let change = |pointer| with(deployment(), [(pointer, json!("other"))]);
+    refuses_change(&deployment(), &change("/spec/profile"), "spec.profile is immutable: make another Deployment");
+    refuses_change(
+        &deployment(),
+        &change("/spec/package/name"),
+        "spec.package.name is immutable: make another Deployment",
+    );
+    assert_eq!(
+        said_of_change(&deployment(), &with(deployment(), [("/spec/package/version", json!("2.0.0"))])),
+        [""; 0]
+    );
+    let environment = with(profile(), [("/spec/environment", json!("staging"))]);
+    refuses_change(&profile(), &environment, "spec.environment is immutable: make another Profile");
+    for target in [json!({"namespace": "other"}), json!({}), Value::Null] {
+        let moved = with(profile(), [("/spec/target", target)]);
+        refuses_change(&profile(), &moved, "spec.target is immutable: make another Profile");
+        refuses_change(&moved, &profile(), "spec.target is immutable: make another Profile");
+    }
+}
+
+#[test]
+fn a_deployment_names_a_version_or_a_range() {
+    let words = "spec.package: exactly one of `version` and `range` is needed";
+    refuses(&with(deployment(), [("/spec/package/range", json!("~1.4"))]), words);
+    refuses(&with(deployment(), [("/spec/package/version", Value::Null)]), words);
+    let ranged = |range: &str| with(deployment(), [("/spec/package", json!({"name": "shop", "range": range}))]);
+    accepts(&ranged(">=1.2, <2"));
+    refuses(&ranged("1.4 || 2"), "spec.package.range: a range of versions looks like");
+    refuses(&ranged("1.4.2.1"), "spec.package.range: \"1.4.2.1\" is not a range of versions");
+}
+
+#[test]
+fn kustomize_may_write_its_fields_and_nobody_else_may_write_a_template() {
+    let labels = json!({"labels": {"team": "a"}, "annotations": {"b": "c"}});
+    accepts(&with(
+        deployment(),
+        [("/spec/selector", json!({"matchLabels": {"team": "a"}})), ("/spec/template", json!({"metadata": labels}))],
+    ));
+    refuses(
+        &with(deployment(), [("/spec/template", json!({"metadata": {}, "spec": {}}))]),
+        "spec.template: only `metadata` may be here",
+    );
+}
+
+fn strategy(strategy: &Value) -> Value {
+    with(deployment(), [("/spec/strategy", strategy.clone())])
+}
+
+#[test]
+fn a_strategy_is_exactly_one() {
+    for good in [
+        json!({"canary": {}}),
+        json!({"blueGreen": {"switchDelay": "5s", "promotion": "Manual"}}),
+        json!({"rolling": {"maxSurge": "33.3%"}}),
+    ] {
+        accepts(&strategy(&good));
+        accepts(&with(profile(), [("/spec/strategy", good)]));
+    }
+    let words = "exactly one of `canary`, `blueGreen` and `rolling` is needed";
+    refuses(&strategy(&json!({})), words);
+    refuses(&strategy(&json!({"canary": {}, "blueGreen": {}})), words);
+    refuses(&strategy(&json!({"recreate": {}})), "spec.strategy.recreate: unknown field");
+    refuses(&strategy(&json!({"rolling": {"maxSurge": 0, "maxUnavailable": "0%"}})), "both 0 nothing can move");
+    accepts(&strategy(&json!({"rolling": {"maxSurge": 0, "maxUnavailable": 1}})));
+}
+
+#[test]
+fn a_canary_has_figures_or_steps_and_percentages_in_bounds() {
+    let canary = |canary: Value| strategy(&json!({"canary": canary}));
+    accepts(&canary(
+        json!({"initialPercentage": "0.5", "increment": 20, "interval": "300s", "healthCheckUrl": "http://{{candidate.service}}/healthz"}),
+    ));
+    accepts(&canary(
+        json!({"steps": [{"weight": "0.5%"}, {"pause": {"duration": "5m"}}, {"pause": {}}, {"checks": ["up"]}, {"weight": 100}]}),
+    ));
+    for bad in [json!(101), json!(-1), json!("0.555"), json!("ten")] {
+        refuses(
+            &canary(json!({"increment": bad})),
+            "spec.strategy.canary.increment: a percentage is an integer from 0 to 100",
+        );
+        refuses(&canary(json!({"steps": [{"weight": bad}]})), "spec.strategy.canary.steps[0].weight: a percentage is");
+    }
+    refuses(&canary(json!({"increment": 0.5})), "spec.strategy.canary.increment: 0.5 is a float: put it in quotes");
+    for zero in [json!(0), json!("0.0%")] {
+        refuses(&canary(json!({"increment": zero})), "canary.increment: 0 would never arrive");
+    }
+    refuses(
+        &canary(json!({"increment": 5, "steps": [{"weight": 5}]})),
+        "`steps` replaces `initialPercentage`, `increment` and `interval`",
+    );
+    refuses(
+        &canary(json!({"steps": [{"weight": 5, "pause": {}}]})),
+        "a step is exactly one of `weight`, `pause` and `checks`",
+    );
+    refuses(&canary(json!({"steps": [{}]})), "a step is exactly one of");
+    refuses(&canary(json!({"steps": [{"pause": {}}]})), "no step has a `weight`");
+    refuses(&canary(json!({"interval": "5 minutes"})), "canary.interval: a length of time is whole numbers with units");
+    refuses(&canary(json!({"healthCheckUrl": "ftp://x"})), "write an address that starts with http:// or https://");
+    refuses(
+        &strategy(&json!({"blueGreen": {"healthCheckUrl": "/healthz"}})),
+        "write an address that starts with http:// or https://",
+    );
+}
+
+#[test]
+fn a_check_has_exactly_one_provider() {
+    let check = |check: Value| with(profile(), [("/spec/checks", json!([check]))]);
+    accepts(&check(
+        json!({"name": "up", "http": {"url": "https://x/", "expectedStatus": [200], "headers": [{"name": "Authorization", "secret": {"name": "a", "key": "b"}}]}, "success": "status == 200", "count": 3, "failureLimit": 0, "noData": "Fail"}),
+    ));
+    refuses(&check(json!({"name": "up"})), "a check needs exactly one provider: add `http`");
+    refuses(&check(json!({"name": "up", "prometheus": {}})), "spec.checks[0].prometheus: unknown field");
+    refuses(
+        &check(json!({"name": "up", "http": {"url": "x"}})),
+        "url: write an address that starts with http:// or https://",
+    );
+    let header = json!({"name": "a", "secret": {"name": "a", "key": "b"}});
+    refuses(
+        &check(json!({"name": "up", "http": {"url": "http://x", "headers": [header, header]}})),
+        "http.headers: a name may occur once only",
+    );
+}
+
+#[test]
+fn overrides_change_something_and_do_not_contradict_themselves() {
+    let image = |image: Value| with(deployment(), [("/spec/overrides", json!({"images": [image]}))]);
+    accepts(&image(json!({"name": "a", "newTag": "2"})));
+    refuses(&image(json!({"name": "a"})), "nothing would change: add `newName`, `newTag` or `digest`");
+    refuses(
+        &image(json!({"name": "a", "newTag": "2", "digest": "sha256:0"})),
+        "`digest` and `newTag` exclude each other",
+    );
+}
+
+#[test]
+fn the_rest_of_a_deployment_is_typed() {
+    accepts(&with(
+        deployment(),
+        [
+            ("/spec/scheduleAt", json!("2026-01-02T03:04:05Z")),
+            ("/spec/timeout", json!("1h")),
+            ("/spec/traffic", json!({"hostnames": ["*.example.test"], "path": "/shop"})),
+            ("/spec/dryRun", json!(true)),
+            ("/spec/requestId", json!("again")),
+        ],
+    ));
+    refuses(&with(deployment(), [("/spec/scheduleAt", json!("tomorrow"))]), "spec.scheduleAt: ");
+    refuses(&with(deployment(), [("/spec/replicas", json!(-1))]), "spec.replicas: ");
+    refuses(
+        &with(deployment(), [("/spec/traffic", json!({"path": "shop"}))]),
+        "spec.traffic.path: write a path that starts with '/'",
+    );
+    refuses(&with(deployment(), [("/spec/traffic", json!({"hostnames": ["a b"]}))]), "spec.traffic.hostnames[0]: ");
+    refuses(
+        &with(deployment(), [("/spec/profiel", json!("x"))]),
+        "spec.profiel: unknown field: remove it, or correct its name",
+    );
+    refuses(&with(profile(), [("/spec/environment", json!("Prod!"))]), "spec.environment: use lower-case letters");
+}
