@@ -2,7 +2,10 @@
 
 use std::{env, fmt::Debug, future::Future, process::Command, time::Duration};
 
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::{
+    api::core::v1::{Namespace, Pod},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
@@ -124,6 +127,19 @@ impl Drop for World {
             let arguments = ["delete", "namespace", &self.namespace, "--wait=false", "--ignore-not-found"];
             drop(Command::new("kubectl").args(arguments).status());
         }
+    }
+}
+
+/// Installs the custom resource definitions and waits until the API server serves them. They belong to the cluster and
+/// stay; installing them again changes nothing, so every test that needs them does it.
+pub async fn install_definitions(client: &Client) {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let how = PatchParams::apply("landfall-e2e").force();
+    for definition in landfall::api::crd::definitions() {
+        let name = definition["metadata"]["name"].as_str().expect("a definition has a name").to_owned();
+        definitions.patch(&name, &how, &Patch::Apply(&definition)).await.unwrap();
+        let served = await_condition(definitions.clone(), &name, conditions::is_crd_established());
+        tokio::time::timeout(PATIENCE, served).await.expect("the definition is served in time").unwrap();
     }
 }
 
