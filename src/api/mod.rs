@@ -4,9 +4,10 @@
 //! Changing a name or a meaning here changes the interface.
 //!
 //! In reading order: [`package`] (what), [`profile`] (where and how), [`deployment`] (do it) with its
-//! [`deployment_status`]; [`strategy`] and [`check`] (how a new version is judged); [`condition`]; the values
-//! [`percent`], [`time_span`] and [`version`]; [`crd`], which makes the definitions that a cluster gets.
+//! [`deployment_status`] and its [`run`]; [`strategy`] and [`check`] (how a new version is judged); [`condition`]; the values
+//! [`percent`], [`amount`], [`time_span`] and [`version`]; [`crd`], which makes the definitions that a cluster gets.
 
+pub mod amount;
 pub mod check;
 pub mod command;
 pub mod condition;
@@ -17,6 +18,7 @@ pub mod names;
 pub mod package;
 pub mod percent;
 pub mod profile;
+pub mod run;
 pub mod schema;
 pub mod strategy;
 pub mod time_span;

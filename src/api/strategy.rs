@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    amount::Amount,
     check::Check,
     percent::Percent,
     schema::{exactly_one, unique},
@@ -147,12 +148,12 @@ pub struct BlueGreen {
      !(string(self.maxSurge).matches('^0+([.]0+)?%?$') && string(self.maxUnavailable).matches('^0+([.]0+)?%?$'))"
 ).message("rolling: with `maxSurge` and `maxUnavailable` both 0 nothing can move: raise one of them"))]
 pub struct Rolling {
-    /// How many instances there may be beyond the wanted number, in percent of it. Default: 25.
+    /// How many instances there may be beyond the wanted number: a number, or a share of it such as `25%`. Default: 25%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_surge: Option<Percent>,
-    /// How many instances may be missing, in percent of the wanted number. Default: 0.
+    pub max_surge: Option<Amount>,
+    /// How many instances of the wanted number may be missing: a number, or a share of it such as `25%`. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_unavailable: Option<Percent>,
+    pub max_unavailable: Option<Amount>,
 }
 
 /// What a failure leads to.

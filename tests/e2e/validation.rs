@@ -204,6 +204,14 @@ async fn a_deployment_and_a_profile_refuse_what_they_cannot_carry_out() {
         web(json!({"strategy": {"canary": {"steps": [{"weight": 1, "pause": {}}]}}})).await,
         "a step is exactly one of",
     );
+    refused(
+        web(json!({"strategy": {"rolling": {"maxSurge": "1.5"}}})).await,
+        "an amount is a number of instances such as 2",
+    );
+    refused(
+        web(json!({"strategy": {"rolling": {"maxSurge": 0, "maxUnavailable": "0%"}}})).await,
+        "both 0 nothing can move",
+    );
     refused(web(json!({"scheduleAt": "tomorrow"})).await, "spec.scheduleAt");
     refused(web(json!({"template": {"metadata": {}, "spec": {}}})).await, "spec.template: only `metadata` may be here");
     let kustomized = json!({"template": {"metadata": {"labels": {"a": "b"}}}, "selector": {"matchLabels": {"a": "b"}}});

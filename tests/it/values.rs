@@ -3,6 +3,7 @@
 
 use kube::core::cel::Validator;
 use landfall::api::{
+    amount::Amount,
     percent::Percent,
     time_span::TimeSpan,
     version::{Version, VersionRange},
@@ -117,4 +118,20 @@ fn a_range_holds_pre_releases_only_if_it_names_one() {
     );
     assert!(schema_accepts::<VersionRange>(&json!("~1.4")));
     assert!(!schema_accepts::<VersionRange>(&json!("1.4 || 1.5")));
+}
+
+#[test]
+fn an_amount_is_a_number_of_instances_or_a_share_with_a_sign() {
+    let ten = Percent::from_basis_points(1000).unwrap();
+    for (good, amount) in
+        [(json!(2), Amount::Count(2)), (json!("2"), Amount::Count(2)), (json!("10%"), Amount::Share(ten))]
+    {
+        assert!(judge::<Amount>(&good), "{good}");
+        assert_eq!(serde_json::from_value::<Amount>(good).unwrap(), amount);
+        assert_eq!(serde_json::from_value::<Amount>(json!(amount)).unwrap(), amount);
+    }
+    for bad in [json!(-1), json!(1_000_000), json!("101%"), json!("%"), json!("1.5"), json!(""), json!("0.555%")] {
+        assert!(!judge::<Amount>(&bad), "{bad}");
+        assert!(serde_json::from_value::<Amount>(bad.clone()).is_err(), "{bad}");
+    }
 }
