@@ -134,3 +134,22 @@ fn scalars_are_those_of_yaml_1_1_and_aliases_are_followed() {
     assert!(document::read("").unwrap().is_empty());
     assert_eq!(document::read("---\na: 1\n---\n---\nb: 2\n").unwrap().len(), 2);
 }
+
+#[test]
+fn checks_exist_and_their_expressions_are_cel() {
+    let said = |checks: &str, named: &str| {
+        let text = format!(
+            "apiVersion: landfall.dev/v1alpha1\nkind: Profile\nmetadata: {{name: p}}\nspec:\n  environment: p\n  checks: [{checks}]\n  \
+             strategy: {{canary: {{steps: [{{weight: 5}}, {{checks: [{named}]}}]}}}}\n"
+        );
+        lint("f", &text).unwrap().findings.join("\n")
+    };
+    let up = |success: &str| format!("{{name: up, http: {{url: 'http://x'}}, success: '{success}'}}");
+    assert_eq!(said(&up("status == 200 && json.ok"), "up"), "");
+    let missing =
+        "spec.strategy.canary.steps[1].checks: there is no check down: add it to spec.checks, or correct the name";
+    assert!(said(&up("true"), "down").contains(missing));
+    assert!(
+        said(&up("status =="), "up").contains("spec.checks[0].success: \"status ==\" is not CEL: write one such as")
+    );
+}

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use kube::core::cel::cel::Program;
 use serde_json::Value;
 
 use super::Finding;
 use crate::api::{
+    check::Check,
     deployment::DeploymentSpec,
     names::check_subdomain,
     package::{INLINE_CONTENT_MAX, PackageSpec, Workload},
+    profile::ProfileSpec,
+    strategy::Strategy,
     version::{Version, VersionRange},
 };
 
@@ -22,11 +26,19 @@ pub fn findings(kind: &str, object: &Value) -> Vec<Finding> {
                 found.extend(package_findings(&package));
             }
         }
+        "Profile" => {
+            if let Ok(profile) = serde_json::from_value::<ProfileSpec>(spec) {
+                found.extend(broken_expressions("/spec/checks", &profile.checks));
+                found.extend(profile.strategy.iter().flat_map(strategy_findings));
+                found.extend(profile.strategy.iter().flat_map(|strategy| missing_checks(strategy, &profile.checks)));
+            }
+        }
         "Deployment" => {
             if let Ok(deployment) = serde_json::from_value::<DeploymentSpec>(spec) {
                 found.extend(
                     deployment.package.range.iter().filter_map(|range| bad_range("/spec/package/range", range)),
                 );
+                found.extend(deployment.strategy.iter().flat_map(strategy_findings));
             }
         }
         _ => {}
@@ -58,6 +70,38 @@ fn bad_range(pointer: &str, range: &VersionRange) -> Option<Finding> {
     let any: Version = "0.0.0".parse().ok()?;
     let error = range.matches(&any).err()?;
     Some(Finding::new(pointer.to_owned(), error.to_string()))
+}
+
+fn strategy_findings(strategy: &Strategy) -> Vec<Finding> {
+    broken_expressions("/spec/strategy/checks", &strategy.checks)
+}
+
+/// Expressions of checks that are not CEL.
+fn broken_expressions(at: &str, checks: &[Check]) -> Vec<Finding> {
+    let expressions = checks.iter().enumerate().flat_map(|(index, check)| {
+        let of = |field: &str, text: &Option<String>| text.clone().map(|text| (format!("{at}/{index}/{field}"), text));
+        [of("success", &check.success), of("failure", &check.failure)].into_iter().flatten()
+    });
+    let broken = expressions.filter(|(_, text)| Program::compile(text).is_err());
+    broken
+        .map(|(at, text)| Finding::new(at, format!("\"{text}\" is not CEL: write one such as status == 200")))
+        .collect()
+}
+
+/// Checks that steps of a Profile name and nobody defines. A Deployment's steps may name those of its Profile, which is
+/// another object.
+fn missing_checks(strategy: &Strategy, of_profile: &[Check]) -> Vec<Finding> {
+    let steps = strategy.canary.as_ref().and_then(|canary| canary.steps.as_deref()).unwrap_or_default();
+    let known: BTreeSet<_> = strategy.checks.iter().chain(of_profile).map(|check| &check.name).collect();
+    let named =
+        steps.iter().enumerate().flat_map(|(step, at)| at.checks.iter().flatten().map(move |name| (step, name)));
+    let missing = named.filter(|(_, name)| !known.contains(name));
+    missing
+        .map(|(step, name)| {
+            let message = format!("there is no check {name}: add it to spec.checks, or correct the name");
+            Finding::new(format!("/spec/strategy/canary/steps/{step}/checks"), message)
+        })
+        .collect()
 }
 
 fn workload_findings(workload: &Workload) -> Vec<Finding> {
