@@ -9,4 +9,6 @@ mod fake_api;
 mod http;
 mod lease;
 mod sample;
+mod scenarios;
+mod sim;
 mod tidy;
