@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::{
     observed::{Known, Revision},
-    plan::Plan,
+    plan::{Plan, Strategy},
     share::{Share, need},
     stage::Stage,
     state::{Run, State},
@@ -73,7 +73,9 @@ pub fn home(stable: &Revision, size: Size, care: Care) -> Target {
 
 /// The way back of a run: the stable revision alone, and the candidate without pods.
 pub fn retreat(run: &Run, stable: &Revision, size: Size) -> Target {
-    let mut target = home(stable, size, Care::Escape);
+    // Half way through a rolling replacement the stable revision may have one pod: the Service waits for the others.
+    let care = if matches!(run.plan.strategy, Strategy::Rolling(_)) { Care::Full } else { Care::Escape };
+    let mut target = home(stable, size, care);
     target.scale.entry(run.revision.clone()).or_insert(0);
     target
 }
