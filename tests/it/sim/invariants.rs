@@ -10,7 +10,7 @@ use landfall::engine::{
     plan::Router,
     share::{Share, need},
     stage::Stage,
-    state::{Run, State},
+    state::{Hold, Purpose, Run, State},
     step::{Look, Step, step},
 };
 
@@ -87,6 +87,7 @@ impl Watch {
             deterministic(look, made);
         }
         told(&made.state);
+        preempted(look, &made.state);
         unknown_decides_nothing(look.observed, made);
         self.escaped |= made.notes.iter().any(|note| note.contains("lost all its endpoints"));
         raises(look.observed, made, look.wanted.desired);
@@ -147,6 +148,14 @@ fn unknown_decides_nothing(observed: &Observed, made: &Step) {
         || matches!(observed.candidate, Seen::Unknown(_))
         || matches!(observed.route, Seen::Unknown(_));
     assert!(!blind || made.actions.is_empty(), "decided without seeing: {:?}", made.actions);
+}
+
+/// No run goes on for a revision that is not wanted any more.
+fn preempted(look: Look<'_>, state: &State) {
+    let blind = state.waiting_for.as_deref().is_some_and(|text| text.starts_with("a complete view"));
+    let Some(run) = state.active().filter(|run| run.purpose == Purpose::Deploy && !blind) else { return };
+    let waits = run.retreat.is_some() || run.hold == Some(Hold::Recovered);
+    assert!(waits || run.revision == look.wanted.revision, "{} goes on, not wanted any more", run.revision);
 }
 
 /// A share is raised only to enough ready endpoints, as they were seen.
