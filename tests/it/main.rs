@@ -5,6 +5,7 @@
 mod cli;
 mod decide;
 mod election;
+mod engine;
 mod fake_api;
 mod http;
 mod lease;
