@@ -3,6 +3,7 @@
 //! The modules in reading order, from the words to the process. Each belongs to a ring, and imports only point down.
 //!
 //! - [`api`] (ring 0): the custom resources, their values, and names that are part of the interface.
+//! - [`engine`] (ring 1): the decisions of a rollout.
 //! - [`cluster`] (ring 2): the Kubernetes API: how to reach it, how to call it, and the Lease.
 //! - [`telemetry`] (ring 3): version, log, metrics.
 //! - [`server`] (ring 3): HTTP: what the probes answer, and how a server ends.
@@ -15,5 +16,6 @@ pub mod api;
 pub mod cli;
 pub mod cluster;
 pub mod controller;
+pub mod engine;
 pub mod server;
 pub mod telemetry;

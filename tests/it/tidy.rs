@@ -292,6 +292,35 @@ fn pure_code_has_no_client_no_clock_no_files_and_no_randomness() {
     assert!(ALSO_PURE.iter().all(|path| root().join(path).exists()));
 }
 
+/// The engine's types are its own: whoever drives it translates.
+fn engine_complaints(path: &str, text: &str) -> Vec<String> {
+    let inside = path.starts_with("src/engine/");
+    let foreign = imports(text).into_iter().filter(|target| inside && target != "engine");
+    let mut complaints: Vec<String> = foreign.map(|target| format!("the engine imports {target}")).collect();
+    let mapped = inside
+        && !path.starts_with("src/engine/strategy/")
+        && !path.ends_with("/plan.rs")
+        && !path.ends_with("/target.rs");
+    if mapped && code(text).any(|line| line.contains("Canary") || line.contains("BlueGreen")) {
+        complaints.push("names a strategy; only plan and target may".to_owned());
+    }
+    let lines = text.lines().count();
+    if inside && lines > 400 {
+        complaints.push(format!("has {lines} lines, more than 400"));
+    }
+    complaints
+}
+
+#[test]
+fn the_engine_knows_neither_custom_resources_nor_by_name_its_strategies() {
+    check(&sources(), engine_complaints);
+    let path = "src/engine/step.rs";
+    for text in ["use crate::api::package::Package;", "fn f(c: &Canary) {}", &"\n".repeat(401)] {
+        assert_eq!(engine_complaints(path, text).len(), 1, "{text}");
+    }
+    assert_eq!(engine_complaints("src/cli/mod.rs", "use crate::api::X;"), [""; 0]);
+}
+
 #[test]
 fn every_source_file_says_what_it_is_for() {
     check(&[sources(), files("tests", "rs")].concat(), header_complaints);

@@ -1,0 +1,93 @@
+//! Selectors: a Service changes what it selects only while no routed request can arrive at it.
+
+use std::collections::BTreeSet;
+
+use crate::engine::{
+    action::{Action, list},
+    observed::{Revision, Service},
+    steer::{Steering, View},
+    target::{Care, Target},
+};
+
+/// Turns both Services to what the target says.
+pub fn steer(view: View<'_>, target: &Target, steering: &mut Steering) {
+    if !target.front.is_empty() {
+        front(view, target, steering);
+    }
+    if let Some(revision) = &target.preview {
+        preview(view, revision, steering);
+    }
+}
+
+fn preview(view: View<'_>, revision: &Revision, steering: &mut Steering) {
+    let to: BTreeSet<Revision> = [revision.clone()].into();
+    match &view.known.candidate {
+        Some(service) if service.selects == to => followed(service, "candidate", steering),
+        _ if !view.known.revisions.contains_key(revision) => steering.wait(format!("revision {revision} to exist")),
+        _ if view.candidate_is_quiet() => {
+            let from = view.known.candidate.as_ref().map(|service| service.selects.clone()).unwrap_or_default();
+            steering.act(Action::Preview { from, to: revision.clone() });
+        }
+        _ => steering.wait("the candidate Service to have no traffic"),
+    }
+}
+
+fn followed(service: &Service, name: &str, steering: &mut Steering) {
+    if !service.has_followed() {
+        steering.wait(format!("the endpoints of the {name} Service to follow its selector"));
+    }
+}
+
+fn front(view: View<'_>, target: &Target, steering: &mut Steering) {
+    let Some(service) = &view.known.stable else {
+        return turn(view, target, &Service::default(), steering);
+    };
+    if service.selects == target.front {
+        return settled(service, target, steering);
+    }
+    if view.splits() && service.ready() > 0 && !view.stable_is_quiet() {
+        return steering.wait("the stable Service to have no traffic");
+    }
+    turn(view, target, service, steering);
+}
+
+fn settled(service: &Service, target: &Target, steering: &mut Steering) {
+    followed(service, "stable", steering);
+    let enough = if target.care == Care::Full && target.awaited.as_ref().is_some_and(|r| service.selects.contains(r)) {
+        if target.front.len() == 1 { target.enough } else { 1 }
+    } else {
+        1
+    };
+    if service.ready() < enough {
+        steering.wait(format!("{} of {enough} endpoints of the stable Service ready", service.ready()));
+    }
+}
+
+fn turn(view: View<'_>, target: &Target, service: &Service, steering: &mut Steering) {
+    match missing(view, target) {
+        Some(wait) => steering.wait(wait),
+        None => steering.act(Action::Front { from: service.selects.clone(), to: target.front.clone() }),
+    }
+}
+
+/// What stands against the turn of a Service without routed traffic.
+fn missing(view: View<'_>, target: &Target) -> Option<String> {
+    if target.front.len() > 1 {
+        return other_pods(view, target);
+    }
+    let revision = target.front.first()?;
+    let enough = if target.care == Care::Escape { 1 } else { target.enough };
+    let ready = view.known.pods(revision).ready;
+    (ready < enough).then(|| format!("{ready} of {enough} pods of revision {} ready", list(&target.front)))
+}
+
+/// A Service that selects two revisions selects every other one too: its selector only drops the label that tells them
+/// apart. So no other may have pods.
+fn other_pods(view: View<'_>, target: &Target) -> Option<String> {
+    let other = view
+        .known
+        .revisions
+        .iter()
+        .find(|(revision, pods)| !target.front.contains(*revision) && (pods.scale > 0 || pods.ready > 0));
+    other.map(|(revision, _)| format!("revision {revision} to have no pods"))
+}
