@@ -4,6 +4,8 @@
 //!
 //! - [`api`] (ring 0): the custom resources, their values, and names that are part of the interface.
 //! - [`engine`] (ring 1): the decisions of a rollout.
+//! - [`kinds`], [`traffic`], [`analysis`] (ring 1): what a package consists of, routes, and checks.
+//! - [`rollout`] (ring 1): between the custom resources and the engine.
 //! - [`cluster`] (ring 2): the Kubernetes API: how to reach it, how to call it, and the Lease.
 //! - [`telemetry`] (ring 3): version, log, metrics.
 //! - [`server`] (ring 3): HTTP: what the probes answer, and how a server ends.
@@ -12,10 +14,14 @@
 //!
 //! The library exists so that tests reach the modules; it is no interface for other programs.
 
+pub mod analysis;
 pub mod api;
 pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod engine;
+pub mod kinds;
+pub mod rollout;
 pub mod server;
 pub mod telemetry;
+pub mod traffic;

@@ -18,6 +18,9 @@ use super::{
 /// The finished runs that a status remembers; the journal has them all.
 pub const HISTORY_MAX: usize = 10;
 
+/// The longest record, in characters.
+pub const RECORD_MAX: usize = 131_072;
+
 /// The rejected revisions that a status remembers; the revisions' own records have them all.
 pub const REJECTED_MAX: usize = 20;
 
@@ -187,6 +190,10 @@ pub struct DeploymentStatus {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// What the operator remembers. It is for the operator alone: without it the run is held until a person decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = RECORD_MAX))]
+    pub record: Option<String>,
 }
 
 /// How much of a run is done.

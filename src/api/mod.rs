@@ -39,6 +39,67 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY_LABEL`] on objects that belong to Landfall.
 pub const MANAGED_BY: &str = "landfall";
 
+/// Label of everything that was made for a Deployment: the Deployment's name.
+pub const DEPLOYMENT_LABEL: &str = "landfall.dev/deployment";
+
+/// Label of what belongs to one revision: the hash of its content.
+pub const REVISION_LABEL: &str = "landfall.dev/revision";
+
+/// Label that says what an object is to its Deployment; its values are those of [`Role`].
+pub const ROLE_LABEL: &str = "landfall.dev/role";
+
+/// Label that tells the pods of one revision from those of another.
+pub const POD_HASH_LABEL: &str = "pod-template-hash";
+
+/// The value of [`POD_HASH_LABEL`] in the selector of a Service that selects no revision.
+pub const NO_REVISION: &str = "none";
+
+/// Annotation of a routed Service: the revisions that it is meant to select, joined by commas.
+pub const SELECTS_ANNOTATION: &str = "landfall.dev/selects";
+
+/// Annotation of a `ReplicaSet` of a revision: how many instances its manifest asks for.
+pub const REPLICAS_ANNOTATION: &str = "landfall.dev/replicas";
+
+/// Annotation by which the owner of an object hands it over to a Deployment, whose name is the value.
+pub const ADOPT_ANNOTATION: &str = "landfall.dev/adopt";
+
+/// What an object is to the Deployment that it was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// The pods of a revision.
+    Workload,
+    /// A configuration of a revision.
+    Config,
+    /// A Job of a revision.
+    Job,
+    /// The Service that clients know.
+    Stable,
+    /// The Service of the revision under test.
+    Candidate,
+    /// A route that divides the traffic between the two.
+    Route,
+    /// The record of a revision.
+    Record,
+    /// Anything else.
+    Shared,
+}
+
+impl Role {
+    /// The value of [`ROLE_LABEL`].
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Workload => "workload",
+            Self::Config => "config",
+            Self::Job => "job",
+            Self::Stable => "stable",
+            Self::Candidate => "candidate",
+            Self::Route => "route",
+            Self::Record => "record",
+            Self::Shared => "shared",
+        }
+    }
+}
+
 /// Annotation of a shared object: `Start` or `Promotion`, when a change of it is applied.
 pub const APPLY_AT_ANNOTATION: &str = "landfall.dev/apply-at";
 
