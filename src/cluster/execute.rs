@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     api::{
-        ADOPT_ANNOTATION, DEPLOYMENT_LABEL, POD_HASH_LABEL, Role, SELECTS_ANNOTATION, names::label_value,
+        ADOPT_ANNOTATION, DEPLOYMENT_LABEL, POD_HASH_LABEL, Role, SELECTS_ANNOTATION, WORKLOADS_ANNOTATION,
+        names::label_value,
     },
     engine::{
         action::{Action, Planned},
@@ -33,7 +34,7 @@ use crate::{
         objects::{Owner, Selection, candidate_name, candidate_service, pods_of, shared_object, stable_service},
         release::{ApplyAt, Release, Shared},
     },
-    traffic::{Pair, read::matches, weigh::weigh},
+    traffic::{Pair, read::matches, service::Selector, weigh::weigh},
 };
 
 /// Why an action was not carried out.
@@ -115,7 +116,10 @@ impl<'a> Site<'a> {
     /// The revision whose routes are in force: what the stable Services select, else the stable one, else the first.
     fn fronted(&self) -> Option<&'a Revision> {
         let mut stable = self.owned.services.values().filter(|service| service.role == Role::Stable);
-        let selected = stable.find_map(|service| service.meant.first().filter(|_| service.meant.len() == 1));
+        let selected = stable.find_map(|service| match &service.selector {
+            Selector::One(revision) => Some(revision),
+            Selector::Nothing | Selector::Every(_) => None,
+        });
         selected.or(self.stable).or(self.candidate)
     }
 }
@@ -167,7 +171,8 @@ async fn create(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), E
     try_join_all(jobs.iter().map(|object| make(site, object))).await?;
     let desired = release.desired();
     let sets = release.workloads.iter().map(|workload| {
-        let object = release.replica_set(workload, site.owner, pods_of(workload.replicas, pods, desired));
+        let mut object = release.replica_set(workload, site.owner, pods_of(workload.replicas, pods, desired));
+        object["metadata"]["annotations"][WORKLOADS_ANNOTATION] = json!(release.workloads.len().to_string());
         async move { make_pods(site, &object).await }
     });
     try_join_all(sets).await.map(|_| ())

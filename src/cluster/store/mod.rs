@@ -16,7 +16,7 @@ use std::{
 
 use self::{
     table::{Family, Table},
-    view::{PackageView, ReplicaSetView, RouteView, ServiceView, SliceView},
+    view::{JobView, PackageView, ReplicaSetView, RouteView, ServiceView, SliceView},
 };
 use crate::api::{deployment::Deployment, profile::Profile};
 
@@ -64,11 +64,13 @@ pub enum Part {
     HttpRoutes,
     /// `GRPCRoute`s.
     GrpcRoutes,
+    /// Jobs.
+    Jobs,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Packages,
         Self::Profiles,
         Self::Deployments,
@@ -77,6 +79,7 @@ impl Part {
         Self::Slices,
         Self::HttpRoutes,
         Self::GrpcRoutes,
+        Self::Jobs,
     ];
 
     /// The word in sentences.
@@ -90,6 +93,7 @@ impl Part {
             Self::Slices => "EndpointSlices",
             Self::HttpRoutes => "HTTPRoutes",
             Self::GrpcRoutes => "GRPCRoutes",
+            Self::Jobs => "Jobs",
         }
     }
 }
@@ -111,6 +115,7 @@ struct Tables {
     slices: Table<SliceView>,
     http_routes: Table<RouteView>,
     grpc_routes: Table<RouteView>,
+    jobs: Table<JobView>,
     watched: BTreeMap<Part, Watched>,
 }
 
@@ -131,6 +136,8 @@ pub struct Owned {
     pub slices: Family<SliceView>,
     /// Its routes of all kinds.
     pub routes: Vec<Arc<RouteView>>,
+    /// The Jobs of its revisions.
+    pub jobs: Family<JobView>,
 }
 
 impl Store {
@@ -173,6 +180,11 @@ impl Store {
         self.read().packages.family(&Key::new(namespace, name)).clone()
     }
 
+    /// The names of all Packages, each once.
+    pub fn package_names(&self) -> Vec<Key> {
+        self.read().packages.keys().cloned().collect()
+    }
+
     /// All routes of a namespace that Landfall made or divides.
     pub fn routes_in(&self, namespace: &str) -> Vec<(Key, Arc<RouteView>)> {
         let tables = self.read();
@@ -189,6 +201,7 @@ impl Store {
             services: tables.services.family(key).clone(),
             slices: tables.slices.family(key).clone(),
             routes: routes.into_iter().flat_map(|table| table.family(key).values().cloned()).collect(),
+            jobs: tables.jobs.family(key).clone(),
         }
     }
 
@@ -204,6 +217,7 @@ impl Store {
             Part::Slices => tables.slices.len(),
             Part::HttpRoutes => tables.http_routes.len(),
             Part::GrpcRoutes => tables.grpc_routes.len(),
+            Part::Jobs => tables.jobs.len(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The projections: of each object what decisions read.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::{batch::v1::JobStatus, discovery::v1::EndpointSlice};
 use kube::{
     ResourceExt,
     core::{Object, ObjectMeta},
@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::{Key, Part, table::Item};
 use crate::{
     api::{
-        DEPLOYMENT_LABEL, POD_HASH_LABEL, REPLICAS_ANNOTATION, REVISION_LABEL, ROLE_LABEL, Role, SELECTS_ANNOTATION,
+        DEPLOYMENT_LABEL, REPLICAS_ANNOTATION, REVISION_LABEL, ROLE_LABEL, Role, SELECTS_ANNOTATION,
+        WORKLOADS_ANNOTATION,
         deployment::Deployment,
         names::label_value,
         package::{Package, PackageState, PackageStatus},
@@ -21,7 +22,8 @@ use crate::{
         version::Version,
     },
     engine::observed::Revision,
-    kinds::workload::hash::content_digest,
+    kinds::workload::hash::{content_digest, content_size},
+    traffic::service::Selector,
 };
 
 /// The label that an `EndpointSlice` names its Service with.
@@ -68,8 +70,10 @@ pub struct ReplicaSetView {
     pub replicas: u32,
     /// The ready pods.
     pub ready: u32,
-    /// All pods, also those that are ending or starting.
+    /// All pods, also those that are starting.
     pub pods: u32,
+    /// How many there are of the revision.
+    pub siblings: usize,
 }
 
 impl ReplicaSetView {
@@ -89,6 +93,7 @@ impl ReplicaSetView {
             replicas,
             ready: status.available_replicas.unwrap_or(0),
             pods: status.replicas.unwrap_or(0),
+            siblings: annotation(meta, WORKLOADS_ANNOTATION).and_then(|text| text.parse().ok()).unwrap_or(1),
         })
     }
 }
@@ -99,7 +104,7 @@ impl ReplicaSetView {
 pub struct ServiceSpec {
     /// The labels of its pods.
     #[serde(default)]
-    pub selector: std::collections::BTreeMap<String, String>,
+    pub selector: BTreeMap<String, String>,
     /// Its address.
     #[serde(default, rename = "clusterIP")]
     pub cluster_ip: Option<String>,
@@ -130,10 +135,8 @@ pub struct ServiceView {
     pub role: Role,
     /// The uid of the object that controls it.
     pub controller: Option<String>,
-    /// The value of the revision's label in its selector.
-    pub hash: Option<String>,
-    /// The revisions that it is meant to select.
-    pub meant: BTreeSet<Revision>,
+    /// What it selects.
+    pub selector: Selector,
     /// Its address.
     pub address: Option<IpAddr>,
 }
@@ -143,15 +146,13 @@ impl ServiceView {
     pub fn of(object: &ServiceObject) -> Option<Self> {
         let meta = &object.metadata;
         let role = [Role::Stable, Role::Candidate].into_iter().find(|role| label(meta, ROLE_LABEL) == Some(role.as_str()))?;
-        let meant = annotation(meta, SELECTS_ANNOTATION).unwrap_or_default();
         Some(Self {
             owner: owner(meta)?,
             name: meta.name.as_deref()?.into(),
             version: version(meta),
             role,
             controller: controller(meta),
-            hash: object.spec.selector.get(POD_HASH_LABEL).cloned(),
-            meant: meant.split(',').filter(|hash| !hash.is_empty()).map(|hash| Revision(hash.to_owned())).collect(),
+            selector: Selector::new(Some(&object.spec.selector), annotation(meta, SELECTS_ANNOTATION)),
             address: object.spec.cluster_ip.as_deref().and_then(|address| address.parse().ok()),
         })
     }
@@ -190,6 +191,54 @@ impl SliceView {
             version: version(meta),
             service: label(meta, SERVICE_NAME_LABEL)?.into(),
             ready: ready.map(pod).collect(),
+        })
+    }
+}
+
+/// A Job as it is read.
+pub type JobObject = Object<Value, JobStatus>;
+
+/// A Job of a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobView {
+    owner: Key,
+    /// Its name.
+    pub name: Arc<str>,
+    version: u64,
+    /// The revision.
+    pub revision: Revision,
+    /// How it stands.
+    pub end: JobEnd,
+}
+
+/// How a Job stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobEnd {
+    /// It runs, or will.
+    Open,
+    /// It did what it had to.
+    Complete,
+    /// It failed, and why.
+    Failed(String),
+}
+
+impl JobView {
+    /// The projection; none for one that belongs to no revision.
+    pub fn of(object: &JobObject) -> Option<Self> {
+        let meta = &object.metadata;
+        let conditions = object.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let mut ended = conditions.filter(|condition| condition.status == "True");
+        let end = ended.find_map(|condition| match condition.type_.as_str() {
+            "Complete" => Some(JobEnd::Complete),
+            "Failed" => Some(JobEnd::Failed(condition.message.clone().unwrap_or_default())),
+            _ => None,
+        });
+        Some(Self {
+            owner: owner(meta)?,
+            name: meta.name.as_deref()?.into(),
+            version: version(meta),
+            revision: Revision(label(meta, REVISION_LABEL)?.to_owned()),
+            end: end.unwrap_or(JobEnd::Open),
         })
     }
 }
@@ -261,7 +310,6 @@ impl PackageView {
         let meta = &package.metadata;
         let spec = &package.spec;
         let manifests = spec.workload.as_ref().and_then(|workload| workload.manifests.as_deref()).unwrap_or_default();
-        let size = serde_json::to_vec(manifests).map_or(0, |text| text.len());
         Some(Self {
             owner: Key::new(meta.namespace.as_deref()?, &spec.name),
             name: meta.name.as_deref()?.into(),
@@ -271,7 +319,7 @@ impl PackageView {
             state: spec.state.unwrap_or_default(),
             depends_on: spec.depends_on.clone(),
             digest: content_digest(spec),
-            size: (size, manifests.len()),
+            size: (content_size(spec), manifests.len()),
             status: package.status.clone().unwrap_or_default(),
         })
     }
@@ -294,7 +342,7 @@ macro_rules! item {
         })+
     };
 }
-item!(ReplicaSetView: version, ServiceView: version, SliceView: version, RouteView: version, PackageView: object_version);
+item!(JobView: version, ReplicaSetView: version, ServiceView: version, SliceView: version, RouteView: version, PackageView: object_version);
 
 impl Item for Deployment {
     fn owner(&self) -> Key {

@@ -6,7 +6,7 @@
 use std::{fmt::Debug, sync::Arc, time::Instant};
 
 use futures::StreamExt;
-use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Service, discovery::v1::EndpointSlice};
+use k8s_openapi::api::{apps::v1::ReplicaSet, batch::v1::Job, core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client, Resource,
     core::{ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind},
@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 use super::{
     Key, Part, Store, Tables,
     table::{Item, Table},
-    view::{PackageView, ReplicaSetObject, ReplicaSetView, RouteView, ServiceObject, ServiceView, SliceView},
+    view::{JobObject, JobView, PackageView, ReplicaSetObject, ReplicaSetView, RouteView, ServiceObject, ServiceView, SliceView},
 };
 use crate::{
     api::{DEPLOYMENT_LABEL, deployment::Deployment, package::Package, profile::Profile},
@@ -72,6 +72,9 @@ pub fn start(client: &Client, scope: Option<&str>, store: &Store, listener: &Lis
     watch.plain(&mut tasks, (Part::HttpRoutes, &ours, api), route, |tables| &mut tables.http_routes);
     let api = watch.api::<DynamicObject>(&route_kind("GRPCRoute", "grpcroutes"));
     watch.plain(&mut tasks, (Part::GrpcRoutes, &ours, api), route, |tables| &mut tables.grpc_routes);
+    let kind = ApiResource::erase::<Job>(&());
+    let api = watch.api::<JobObject>(&kind);
+    watch.plain(&mut tasks, (Part::Jobs, &ours, api), JobView::of, |tables| &mut tables.jobs);
     tasks
 }
 
