@@ -282,5 +282,8 @@ fn known_kinds() -> Kinds {
         let resource = ApiResource::from_gvk_with_plural(&kind_of, plural);
         ((api_version.to_owned(), kind.to_owned()), (resource, Scope::Namespaced))
     };
-    known.into_iter().map(entry).collect()
+    let class = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "GatewayClass");
+    let class = (ApiResource::from_gvk_with_plural(&class, "gatewayclasses"), Scope::Cluster);
+    let cluster = (("gateway.networking.k8s.io/v1".to_owned(), "GatewayClass".to_owned()), class);
+    known.into_iter().map(entry).chain([cluster]).collect()
 }

@@ -61,8 +61,17 @@ pub struct Rendered {
     pub revision: Revision,
     /// How many instances its largest workload asks for.
     pub replicas: u32,
-    /// The packages that it depends on are known by this version of the package.
+    /// The version of the package, as it is shown.
     pub version: String,
+    /// How many routed Services it has.
+    #[serde(default)]
+    pub services: usize,
+    /// How many routes of its own it has.
+    #[serde(default)]
+    pub routes: usize,
+    /// Why two revisions must not run beside each other; none where they may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<String>,
 }
 
 impl Record {
