@@ -4,7 +4,7 @@
 use core::net::IpAddr;
 use std::time::Duration;
 
-use ::http::{HeaderName, Method};
+use ::http::{HeaderName, Method, StatusCode};
 use thiserror::Error;
 
 use super::{Provider, placeholder, provider, target::Target};
@@ -93,6 +93,8 @@ pub struct Request {
     /// How long everything together may take.
     pub timeout: Duration,
     candidate: Option<ServiceAddress>,
+    /// The statuses that the check expects.
+    expected: Vec<i32>,
 }
 
 /// Builds the request of a check.
@@ -113,6 +115,7 @@ pub fn request(check: &Check, names: &Names<'_>) -> Result<Request, Invalid> {
         headers: headers(probe)?,
         timeout: timeout(probe)?,
         candidate: names.candidate.cloned(),
+        expected: probe.expected_status.clone(),
     })
 }
 
@@ -140,6 +143,11 @@ impl Request {
     pub fn connect_to(&self) -> Option<(IpAddr, u16)> {
         let service = self.candidate.as_ref().filter(|_| self.asks_candidate())?;
         Some((service.address?, self.target.port()))
+    }
+
+    /// Whether a status is a redirect that is followed. One that the check expects by its number is the answer itself.
+    pub fn follows(&self, status: StatusCode) -> bool {
+        matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && !self.expected.contains(&i32::from(status.as_u16()))
     }
 
     /// The request that a redirect leads to. Headers from Secrets stay behind when it leaves scheme, host or port.

@@ -6,3 +6,4 @@
 pub mod call;
 pub mod connect;
 pub mod lease;
+pub mod probe;
