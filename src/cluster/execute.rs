@@ -227,7 +227,7 @@ async fn scale(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), Ex
         }
         let place = place(site, "apps/v1", "ReplicaSet", &set.name);
         let change = json!({"spec": {"replicas": replicas}});
-        let answer = site.writer.merge(site.account, &place, None, &change).await;
+        let answer = site.writer.merge(site.account, &place, &change).await;
         remember_pods(site, answer.map_err(|error| explain(site, &place, error))?);
         Ok(())
     });
@@ -308,11 +308,11 @@ async fn turn_only(site: &Site<'_>, service: &ServiceView, selection: &Selection
     let change = json!({
         "metadata": {
             "resourceVersion": service.version.to_string(),
-            "annotations": {SELECTS_ANNOTATION: selection.text()},
+            "annotations": {SELECTS_ANNOTATION: selection.listed()},
         },
-        "spec": {"selector": {POD_HASH_LABEL: selection.hash()}},
+        "spec": {"selector": {POD_HASH_LABEL: selection.label()}},
     });
-    let answer = site.writer.merge(site.account, &place, None, &change).await;
+    let answer = site.writer.merge(site.account, &place, &change).await;
     remember_service(site, answer.map_err(|error| explain(site, &place, error))?);
     Ok(())
 }
@@ -366,14 +366,17 @@ async fn write_route(site: &Site<'_>, mut object: Value) -> Result<(), ExecuteEr
     Ok(())
 }
 
-/// Evicts pods that are older than this, one at a time and only while all others are ready.
+/// Evicts pods that are older than this: of each workload one at a time, and only while all the others are ready.
 async fn renew(site: &Site<'_>, revision: &Revision, before: Moment) -> Result<(), ExecuteError> {
-    let sets = site.owned.replica_sets.values().filter(|set| set.revision == *revision);
-    for set in sets.filter(|set| set.ready >= set.replicas && set.pods == set.replicas) {
-        let labels = format!("{DEPLOYMENT_LABEL}={},{POD_HASH_LABEL}={revision}", label_value(&site.owner.name));
-        let pods = place(site, "v1", "Pod", "");
-        let listed = site.writer.list(site.account, &pods, &labels).await.map_err(|error| explain(site, &pods, error))?;
-        let old = listed.iter().filter(|pod| is_of(pod, &set.name) && born(pod).is_some_and(|born| born < before));
+    let of = (&*label_value(&site.owner.name), revision);
+    let pods = pods_by(site.writer, site.namespace, of).await?;
+    for set in site.owned.replica_sets.values().filter(|set| set.revision == *revision) {
+        let own: Vec<&Value> = pods.iter().filter(|pod| is_of(pod, &set.name)).collect();
+        let ready = own.iter().filter(|pod| is_ready(pod)).count();
+        if own.len() != ready || ready < set.replicas as usize {
+            continue;
+        }
+        let old = own.into_iter().filter(|pod| born(pod).is_some_and(|born| born < before));
         if let Some(name) = old.filter_map(|pod| pod.pointer("/metadata/name")?.as_str()).min() {
             match site.writer.evict(site.account, site.namespace, name).await {
                 // A disruption budget says: later.
@@ -383,6 +386,40 @@ async fn renew(site: &Site<'_>, revision: &Revision, before: Moment) -> Result<(
         }
     }
     Ok(())
+}
+
+/// The pods of a revision that are older than this.
+///
+/// # Errors
+/// They could not be listed.
+pub async fn old_pods(
+    writer: &Writer,
+    namespace: &str,
+    of: (&str, &Revision),
+    before: Moment,
+) -> Result<Vec<Value>, ExecuteError> {
+    let mut pods = pods_by(writer, namespace, of).await?;
+    pods.retain(|pod| born(pod).is_some_and(|born| born < before));
+    Ok(pods)
+}
+
+async fn pods_by(
+    writer: &Writer,
+    namespace: &str,
+    (deployment, revision): (&str, &Revision),
+) -> Result<Vec<Value>, ExecuteError> {
+    let place = Place::named("v1", "Pod", namespace, "");
+    let labels = format!("{DEPLOYMENT_LABEL}={deployment},{POD_HASH_LABEL}={revision}");
+    writer.list(&Account::Own, &place, &labels).await.map_err(|error| ExecuteError::Call(place, error))
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    let text = |condition: &Value, field: &str| condition.get(field).and_then(Value::as_str).map(ToOwned::to_owned);
+    let ready = conditions.into_iter().flatten().any(|condition| {
+        text(condition, "type").as_deref() == Some("Ready") && text(condition, "status").as_deref() == Some("True")
+    });
+    ready && pod.pointer("/metadata/deletionTimestamp").is_none()
 }
 
 /// Deletes a revision's objects and, last, its record. What it shares with no other revision goes with it, but for what
@@ -495,14 +532,14 @@ fn is_of(pod: &Value, replica_set: &str) -> bool {
 }
 
 /// When a pod was made.
-pub fn born(pod: &Value) -> Option<Moment> {
+fn born(pod: &Value) -> Option<Moment> {
     let text = pod.pointer("/metadata/creationTimestamp")?.as_str()?;
     let at: k8s_openapi::jiff::Timestamp = text.parse().ok()?;
     u64::try_from(at.as_millisecond()).ok().map(Moment)
 }
 
 /// The Services of a release and their candidates.
-pub fn pairs(release: &Release) -> Vec<Pair> {
+fn pairs(release: &Release) -> Vec<Pair> {
     let pair = |service: &crate::kinds::workload::release::RoutedService| Pair {
         stable: service.name.clone(),
         candidate: candidate_name(&service.name),

@@ -144,25 +144,23 @@ impl Writer {
         self.send(who, path.create(&how, object.to_string().into_bytes())).await
     }
 
-    /// Merges a change into an object, or into a subresource of it.
+    /// Merges a change into an object.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn merge(
-        &self,
-        who: &Account,
-        place: &Place,
-        subresource: Option<&str>,
-        change: &Value,
-    ) -> Result<Value, CallError> {
+    pub async fn merge(&self, who: &Account, place: &Place, change: &Value) -> Result<Value, CallError> {
         let path = self.path(place).await?;
-        let how = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let patch = Patch::Merge(change);
-        let request = match subresource {
-            Some(subresource) => path.patch_subresource(subresource, &place.name, &how, &patch),
-            None => path.patch(&place.name, &how, &patch),
-        };
-        self.send(who, request).await
+        self.send(who, path.patch(&place.name, &merging(), &Patch::Merge(change))).await
+    }
+
+    /// Merges a change into the status of an object, as the operator itself.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn merge_status(&self, place: &Place, change: &Value) -> Result<Value, CallError> {
+        let path = self.path(place).await?;
+        let request = path.patch_subresource("status", &place.name, &merging(), &Patch::Merge(change));
+        self.send(&Account::Own, request).await
     }
 
     /// Replaces the status of an object under the version that it carries.
@@ -257,6 +255,10 @@ impl Writer {
         kinds.insert(key, (resource.clone(), capabilities.scope.clone()));
         Ok((resource, capabilities.scope))
     }
+}
+
+fn merging() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 /// The kinds that every rollout writes: asking the API server for them would be one more call for nothing.

@@ -153,7 +153,7 @@ async fn work(operator: Arc<Operator>, queue: Queue, kind: Kind) {
 }
 
 /// One look, with a limit and a guard: a bug in one object's look stops no other object.
-async fn look(operator: &Operator, key: &Key, kind: Kind) -> Outcome {
+async fn look(operator: &Arc<Operator>, key: &Key, kind: Kind) -> Outcome {
     let span = info_span!("look", kind = kind.word(), object = %key);
     let work = async {
         match kind {

@@ -6,7 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use kube::Client;
@@ -15,11 +15,12 @@ use super::{events::Events, memory::Minds, queue::Queue};
 use crate::{
     api::{deployment::Deployment, names::label_value},
     cluster::{
+        call::CallError,
         probe::Prober,
         releases::Releases,
         routers::Routers,
         store::{Key, Store},
-        write::Writer,
+        write::{Account, Place, Writer},
     },
     engine::{moment::Moment, observed::Measured},
     rollout::commands::Actors,
@@ -60,9 +61,35 @@ pub struct Operator {
     pub measured: Answers,
     /// Whether everything has been seen once.
     pub seen: AtomicBool,
+    /// Service accounts that are there, and since when that is known.
+    pub accounts: Mutex<HashMap<Key, Instant>>,
 }
 
+/// How long a service account is taken to be there.
+const ACCOUNT_FRESH: Duration = Duration::from_secs(60);
+
 impl Operator {
+    /// Whether a service account exists. That it does is remembered for a while; that it does not is asked again.
+    ///
+    /// # Errors
+    /// The API server could not be asked.
+    pub async fn has_account(&self, namespace: &str, name: &str) -> Result<bool, CallError> {
+        let known = |accounts: &HashMap<Key, Instant>| {
+            accounts.get(&Key::new(namespace, name)).is_some_and(|at| at.elapsed() < ACCOUNT_FRESH)
+        };
+        if known(&self.accounts.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(true);
+        }
+        let place = Place::named("v1", "ServiceAccount", namespace, name);
+        let found = self.writer.get(&Account::Own, &place).await?.is_some();
+        if found {
+            let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+            accounts.retain(|_, at| at.elapsed() < ACCOUNT_FRESH);
+            accounts.insert(Key::new(namespace, name), Instant::now());
+        }
+        Ok(found)
+    }
+
     /// Notes that everything has been seen. True at the first time.
     pub fn has_seen_all(&self) -> bool {
         !self.seen.swap(true, Ordering::Relaxed)

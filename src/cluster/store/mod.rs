@@ -271,9 +271,10 @@ impl Store {
     /// A route.
     pub fn put_route(&self, route: RouteView) {
         let mut tables = self.write();
-        match route.part() {
-            Part::GrpcRoutes => tables.grpc_routes.put(route),
-            _ => tables.http_routes.put(route),
-        }
+        let table = match route.part() {
+            Part::GrpcRoutes => &mut tables.grpc_routes,
+            _ => &mut tables.http_routes,
+        };
+        table.put(route);
     }
 }

@@ -139,6 +139,8 @@ pub struct ServiceView {
     pub selector: Selector,
     /// Its address.
     pub address: Option<IpAddr>,
+    /// Its first port.
+    pub port: u16,
 }
 
 impl ServiceView {
@@ -154,6 +156,7 @@ impl ServiceView {
             controller: controller(meta),
             selector: Selector::new(Some(&object.spec.selector), annotation(meta, SELECTS_ANNOTATION)),
             address: object.spec.cluster_ip.as_deref().and_then(|address| address.parse().ok()),
+            port: object.spec.ports.first().map_or(80, |port| port.port),
         })
     }
 }

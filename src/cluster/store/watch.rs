@@ -224,9 +224,12 @@ impl<V: Item> Sink<V> {
     }
 
     fn nothing(&self) {
-        let place = (self.place)(&mut self.store.write());
-        place.begin();
-        place.finish();
+        {
+            let mut tables = self.store.write();
+            let table = (self.place)(&mut tables);
+            table.begin();
+            table.finish();
+        }
         self.store.mark(self.part, |watched| (watched.synced, watched.failing) = (true, None));
         (self.listener)(Change::Listed(self.part));
     }

@@ -28,11 +28,10 @@ use crate::{
         condition::ConditionReason,
         deployment::Deployment,
         deployment_status::DeploymentStatus,
-        names::label_value,
     },
     cluster::{
         call::CallError,
-        execute::{ExecuteError, execute},
+        execute::ExecuteError,
         observe::{Beside, Sight, see},
         store::{Key, Owned, view::JobEnd},
         write::{Account, Place},
@@ -60,7 +59,7 @@ use crate::{
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Looks at a Deployment.
-pub async fn look(operator: &Operator, key: &Key) -> Outcome {
+pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
     let Some(deployment) = operator.store.deployment(key) else { return Outcome::Done(None) };
     if deployment.metadata.deletion_timestamp.is_some() {
         return Outcome::Done(None);
@@ -87,7 +86,7 @@ pub async fn look(operator: &Operator, key: &Key) -> Outcome {
 
 /// Everything that one look is about.
 struct Scene<'a> {
-    operator: &'a Operator,
+    operator: &'a Arc<Operator>,
     key: &'a Key,
     deployment: Arc<Deployment>,
     ground: Ground,
@@ -101,7 +100,7 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     async fn set(
-        operator: &'a Operator,
+        operator: &'a Arc<Operator>,
         key: &'a Key,
         deployment: Arc<Deployment>,
         mind: &mut Mind,
@@ -410,7 +409,7 @@ impl Scene<'_> {
         });
         let place = Place::of(&object);
         let answer = self.operator.writer.replace_status(&place, &object).await;
-        self.operator.metrics.status_written(answer.is_ok());
+        self.operator.metrics.status_written(answer.as_ref().map(|_| ()).map_err(|_| ()));
         match answer {
             Ok(answer) => {
                 self.told(&status);
@@ -552,10 +551,4 @@ fn current(record: &Record, uid: &str) -> Option<(String, u64)> {
 fn stable_version(status: Option<&DeploymentStatus>) -> Option<crate::api::version::Version> {
     let stable = status?.revision.as_ref()?.stable.as_ref()?;
     stable.version.split('+').next()?.parse().ok()
-}
-
-/// The value of the label of everything that belongs to a Deployment.
-#[expect(dead_code, reason = "kept beside the key, which is made of it")]
-fn label(owner: &Owner) -> String {
-    label_value(&owner.name)
 }
