@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::{
@@ -111,6 +112,9 @@ mod default {
 /// No more pods than a share needs.
 const NO_HEADROOM: u32 = 10_000;
 
+/// What the request of a validation starts with.
+const VALIDATION: &str = "validate:";
+
 /// The most that plan, stages and checks may have as JSON, in bytes: all of it is remembered in the status.
 const MEMORY_MAX: usize = 100_000;
 
@@ -132,7 +136,7 @@ pub fn intend(deployment: &DeploymentSpec, profile: &ProfileSpec, given: Given<'
         power: if deployment.stopped == Some(true) { Power::Down } else { Power::Up },
         not_before: plan.not_before,
         timeout: deployment.timeout.map(TimeSpan::as_duration),
-        request: request(deployment),
+        request: request(deployment, &plan),
         plan,
     };
     source.check_size(&intent)?;
@@ -154,19 +158,31 @@ impl Intent {
     }
 }
 
-/// What starts a new run of the same revision: another request, and also a dry run that becomes a real one.
-fn request(deployment: &DeploymentSpec) -> Option<String> {
-    let id = deployment.request_id.as_deref();
-    match reach(deployment) {
-        Reach::Deploy => id.map(|id| format!("deploy/{id}")),
-        Reach::DryRun if deployment.validate_only == Some(true) => Some(format!("validate/{}", id.unwrap_or_default())),
-        Reach::DryRun => Some(format!("dry-run/{}", id.unwrap_or_default())),
+/// What starts a new run of the same revision: another request, a dry run that becomes a real one, and of a dry run
+/// another plan.
+fn request(deployment: &DeploymentSpec, plan: &Plan) -> Option<String> {
+    let id = deployment.request_id.as_deref().unwrap_or_default();
+    match plan.reach {
+        Reach::Deploy => deployment.request_id.as_ref().map(|id| format!("deploy/{id}")),
+        Reach::DryRun if deployment.validate_only == Some(true) => Some(format!("{VALIDATION}{}/{id}", digest(plan))),
+        Reach::DryRun => Some(format!("dry-run:{}/{id}", digest(plan))),
     }
 }
 
 /// `spec.requestId` of a request.
 pub fn request_id(request: &str) -> Option<&str> {
     request.split_once('/').map(|(_, id)| id).filter(|id| !id.is_empty())
+}
+
+/// Whether a request only asks whether the spec is right.
+pub fn is_validation(request: &str) -> bool {
+    request.starts_with(VALIDATION)
+}
+
+/// The first characters of a digest of the plan.
+fn digest(plan: &Plan) -> String {
+    let json = serde_json::to_vec(plan).unwrap_or_default();
+    Sha256::digest(json).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn reach(deployment: &DeploymentSpec) -> Reach {
@@ -214,8 +230,10 @@ impl Source {
             (None, Some(blue_green), None) => plan::Strategy::BlueGreen(self.blue_green(blue_green, given)?),
             (None, None, Some(settings)) => return Ok(plan::Strategy::Rolling(rolling(settings, given))),
             _ => {
-                return Err(self
-                    .invalid("", "exactly one of canary, blueGreen and rolling is needed: keep the one that is meant"));
+                return Err(self.invalid(
+                    "",
+                    "exactly one of canary, blueGreen and rolling is needed: keep the one that is meant",
+                ));
             }
         };
         match given.alone {

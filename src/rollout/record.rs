@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_run_has_an_id_of_its_own() {
         let id = run_id("5f1c", 1, Moment(1_000));
-        assert_eq!(id, "deploy-29fa6d3cf1");
+        assert_eq!(id, "deploy-f25c255d27");
         for other in
             [run_id("5f1d", 1, Moment(1_000)), run_id("5f1c", 2, Moment(1_000)), run_id("5f1c", 1, Moment(2_000))]
         {

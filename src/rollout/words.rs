@@ -98,7 +98,8 @@ pub fn percent(share: Share) -> Percent {
 /// A moment as an object has it: to the second, which is all that Kubernetes writes. A status that is read back is then
 /// the one that was written.
 pub fn time(moment: Moment) -> Time {
-    let seconds = i64::try_from(moment.0 / 1000).unwrap_or(i64::MAX);
+    let latest = Timestamp::MAX.as_second();
+    let seconds = i64::try_from(moment.0 / 1000).unwrap_or(latest).min(latest);
     Time(Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX))
 }
 
