@@ -147,9 +147,12 @@ impl Verdict {
     }
 }
 
+/// A text of others on one line, not longer than it may be.
 fn cut(text: &str) -> String {
-    if text.chars().count() <= SENTENCE_MAX {
-        return text.to_owned();
+    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = line.collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= SENTENCE_MAX {
+        return line;
     }
-    text.chars().take(SENTENCE_MAX - 1).chain(['…']).collect()
+    line.chars().take(SENTENCE_MAX - 1).chain(['…']).collect()
 }
