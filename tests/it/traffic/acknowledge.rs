@@ -180,7 +180,7 @@ fn silence_says_who_is_waited_for() {
     let start = "Gateway shop/public section http port 80: ";
     let about = |conditions: &Value| silent(&live(&json!([parent]), &json!([entry(&parent, CONTOUR, conditions)])));
     assert_eq!(silent(&live(&json!([parent]), &json!([]))), format!("{start}{CONTOUR} has said nothing yet"));
-    assert_eq!(about(&good(2)), format!("{start}what it says is about an older generation"));
+    assert_eq!(about(&good(2)), format!("{start}what it says is not about this generation"));
     assert_eq!(about(&json!([])), format!("{start}it has not said Accepted yet"));
     assert_eq!(silent(&live(&json!([]), &json!([]))), "the route is attached to nothing");
     let mut new = live(&json!([parent]), &json!([]));
