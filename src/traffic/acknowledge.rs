@@ -97,10 +97,12 @@ pub fn verdict(generation: u64, conditions: &[Value]) -> Verdict {
     let yes = ["Accepted", "ResolvedRefs"].map(|kind| affirmed(generation, conditions, kind));
     let partly = conditions.iter().filter(|condition| text(condition, "type") == Some("PartiallyInvalid"));
     let partly = partly.filter(|condition| text(condition, "status") == Some("True"));
-    let no = partly.map(|condition| match is_current(generation, condition) {
-        true => Verdict::Refused(sentence(condition)),
-        false => Verdict::Silent("what it says is about an older generation".to_owned()),
-    });
+    let no =
+        partly.map(
+            |condition| {
+                if is_current(generation, condition) { Verdict::Refused(sentence(condition)) } else { outdated() }
+            },
+        );
     together(yes.into_iter().chain(no))
 }
 
@@ -110,13 +112,17 @@ fn affirmed(generation: u64, conditions: &[Value], kind: &str) -> Verdict {
         return Verdict::Silent(format!("it has not said {kind} yet"));
     };
     if !is_current(generation, condition) {
-        return Verdict::Silent("what it says is about an older generation".to_owned());
+        return outdated();
     }
     match text(condition, "status") {
         Some("True") => Verdict::Accepted,
         Some("False") => Verdict::Refused(sentence(condition)),
         _ => Verdict::Silent(format!("it does not know {kind} yet")),
     }
+}
+
+fn outdated() -> Verdict {
+    Verdict::Silent("what it says is not about this generation".to_owned())
 }
 
 /// Whether a condition is about this generation; one that does not say is not.
@@ -147,9 +153,12 @@ impl Verdict {
     }
 }
 
+/// A text of others on one line, not longer than it may be.
 fn cut(text: &str) -> String {
-    if text.chars().count() <= SENTENCE_MAX {
-        return text.to_owned();
+    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = line.collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= SENTENCE_MAX {
+        return line;
     }
-    text.chars().take(SENTENCE_MAX - 1).chain(['…']).collect()
+    line.chars().take(SENTENCE_MAX - 1).chain(['…']).collect()
 }

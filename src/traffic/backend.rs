@@ -14,6 +14,8 @@ pub(super) enum Names<'a> {
     Stable(&'a Pair),
     /// The candidate of this pair.
     Candidate(&'a Pair),
+    /// One of the package's names, in a namespace that may or may not be the route's, which has none.
+    Unclear,
     /// None of the package's.
     Other,
 }
@@ -30,15 +32,16 @@ pub(super) fn backends(rule: &Value) -> &[Value] {
 
 /// Which Service a reference of this route names. A Service of another namespace is none of the package's.
 pub(super) fn names<'a>(route: &Value, backend: &Value, pairs: &'a [Pair]) -> Names<'a> {
-    let own = match text(backend, "namespace") {
-        None => true,
-        Some(namespace) => metadata(route, "namespace") == Some(namespace),
-    };
-    if own { named(backend, pairs) } else { Names::Other }
+    let named = named(backend, pairs);
+    match (text(backend, "namespace"), metadata(route, "namespace")) {
+        (None, _) => named,
+        (Some(other), Some(own)) if other == own => named,
+        (Some(_), None) if named != Names::Other => Names::Unclear,
+        (Some(_), _) => Names::Other,
+    }
 }
 
-/// Which Service a reference names, whatever its namespace.
-pub(super) fn named<'a>(backend: &Value, pairs: &'a [Pair]) -> Names<'a> {
+fn named<'a>(backend: &Value, pairs: &'a [Pair]) -> Names<'a> {
     let service = text(backend, "group").unwrap_or_default().is_empty()
         && text(backend, "kind").is_none_or(|kind| kind == "Service");
     let Some(name) = text(backend, "name").filter(|_| service) else { return Names::Other };

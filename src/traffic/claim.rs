@@ -103,7 +103,7 @@ pub fn conflict(mine: &[Claim], others: &BTreeMap<String, Vec<Claim>>) -> Option
     })?;
     let Claim { parent, hostname, path } = own;
     Some(format!(
-        "host {hostname} and path {path} at {parent} belong to Deployment {deployment}: choose another host or path in \
-         spec.traffic, or delete that Deployment"
+        "host {hostname} and path {path} at {parent} belong to Deployment {deployment}: choose another host or path, or \
+         take it from that Deployment first"
     ))
 }

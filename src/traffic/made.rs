@@ -17,7 +17,10 @@ use crate::{
 const NAME_MAX: usize = 253;
 
 /// What the path of a route may not have, because routers read it in different ways.
-const PATH_REFUSED: [&str; 7] = ["//", "/./", "/../", "%2f", "%2F", "#", "?"];
+const PATH_REFUSED: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];
+
+/// What it may have besides letters and digits, and `%` before two hexadecimal digits.
+const PATH_MARKS: &[u8] = b"-/._~!$&'()*+,;=:@";
 
 /// What a route is made from.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +85,11 @@ pub enum Refused {
         second: String,
     },
     /// The path is none that a router understands.
-    #[error("spec.traffic.path: {path:?} is no path for a route: start with '/', and leave out {}", PATH_REFUSED.join(" "))]
+    #[error(
+        "spec.traffic.path: {path:?} is no path that routers agree on: start with '/', without '//', '/.', '/..' and \
+         '%2f', of letters, digits and {}",
+        String::from_utf8_lossy(PATH_MARKS)
+    )]
     Path {
         /// What was written.
         path: String,
@@ -188,8 +195,17 @@ pub fn made(wish: &Made<'_>) -> Result<Value, Refused> {
 fn path<'a>(wish: &Made<'a>) -> Result<&'a str, Refused> {
     let path = wish.traffic.and_then(|traffic| traffic.path.as_deref()).unwrap_or("/");
     let refused = PATH_REFUSED.iter().any(|part| path.contains(part)) || path.ends_with("/..") || path.ends_with("/.");
-    let good = path.starts_with('/') && !refused && path.bytes().all(|byte| byte.is_ascii_graphic());
+    let good = path.starts_with('/') && !refused && is_plain(path);
     if good { Ok(path) } else { Err(Refused::Path { path: path.to_owned() }) }
+}
+
+/// Whether a path is of characters that need no escape, and of escapes.
+fn is_plain(path: &str) -> bool {
+    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || PATH_MARKS.contains(&byte));
+    let escaped =
+        |part: &str| part.as_bytes().get(..2).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit)) && plain(part);
+    let mut parts = path.split('%');
+    parts.next().is_some_and(plain) && parts.all(escaped)
 }
 
 fn parent(reference: &ParentRef) -> Value {

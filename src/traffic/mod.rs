@@ -118,7 +118,7 @@ pub fn refuse(manifest: &Value) -> Option<String> {
     OTHERS.iter().find(|(other, kinds)| *other == group && kinds.contains(&kind))?;
     let name = manifest.get("metadata").and_then(|metadata| text(metadata, "name")).unwrap_or("without a name");
     Some(format!(
-        "{kind} {name}: a {kind} of {version} cannot carry weights: write an HTTPRoute or a GRPCRoute of {}",
+        "{kind} {name}: this kind of {version} cannot carry weights: write an HTTPRoute or a GRPCRoute of {}",
         RouteKind::Http.api_version()
     ))
 }

@@ -29,7 +29,8 @@ struct Weights {
     stable: u64,
     candidate: u64,
     unreadable: bool,
-    has_candidate: bool,
+    /// Candidate references for which there is no stable one, and the other way round where it is negative.
+    surplus: i64,
 }
 
 /// Reads a share back, whoever wrote it. For what [`super::weigh::weigh`] wrote, the smallest and the largest share are
@@ -41,7 +42,7 @@ pub fn written(live: &Value, pairs: &[Pair]) -> Written {
     Written {
         least: ranges().map(|(least, _)| least).min().unwrap_or(Share::NONE),
         most: ranges().map(|(_, most)| most).max().unwrap_or(Share::NONE),
-        complete: !weights.is_empty() && weights.iter().all(|weights| weights.has_candidate),
+        complete: !weights.is_empty() && weights.iter().all(|weights| weights.surplus >= 0),
     }
 }
 
@@ -51,12 +52,12 @@ fn weights(live: &Value, rule: &Value, pairs: &[Pair]) -> Vec<Weights> {
         let (pair, is_candidate) = match backend::names(live, backend, pairs) {
             Names::Stable(pair) => (pair, false),
             Names::Candidate(pair) => (pair, true),
-            Names::Other => continue,
+            Names::Unclear | Names::Other => continue,
         };
         let weights = found.entry(pair).or_default();
         let weight = backend::weight(backend);
         weights.unreadable |= weight.is_none();
-        weights.has_candidate |= is_candidate;
+        weights.surplus += if is_candidate { 1 } else { -1 };
         *(if is_candidate { &mut weights.candidate } else { &mut weights.stable }) += weight.unwrap_or(0);
     }
     found.into_values().collect()
@@ -77,30 +78,35 @@ impl Weights {
 
 /// Whether a live route is what would be written. What the API server adds to what was written is no difference.
 pub fn matches(live: &Value, wanted: &Value) -> bool {
-    same("spec", live.get("spec"), wanted.get("spec"))
+    same("spec", given(live.get("spec"), &Value::Null), given(wanted.get("spec"), &Value::Null))
 }
 
-/// Whether two values of a field mean the same; null is as good as absent.
-fn same(field: &str, left: Option<&Value>, right: Option<&Value>) -> bool {
-    match (left.filter(|value| !value.is_null()), right.filter(|value| !value.is_null())) {
-        (Some(Value::Object(left)), Some(Value::Object(right))) => {
+/// Whether two values of a field mean the same.
+fn same(field: &str, left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Object(left), Value::Object(right)) => {
             let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
             keys.into_iter().all(|key| {
                 let default = default_of(field, key);
-                same(key, left.get(key).or(default.as_ref()), right.get(key).or(default.as_ref()))
+                same(key, given(left.get(key), &default), given(right.get(key), &default))
             })
         }
-        (Some(Value::Array(left)), Some(Value::Array(right))) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(l, r)| same(field, Some(l), Some(r)))
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(field, left, right))
         }
-        (left, right) => left == right,
+        _ => left == right,
     }
 }
 
-/// What the definitions of the Gateway API put where nothing was written, by the field around it.
-fn default_of(within: &str, field: &str) -> Option<Value> {
+/// What a field has; null is as good as absent.
+fn given<'a>(value: Option<&'a Value>, default: &'a Value) -> &'a Value {
+    value.filter(|value| !value.is_null()).unwrap_or(default)
+}
+
+/// What the definitions of the Gateway API put where nothing was written, by the field around it; null where they put nothing.
+fn default_of(within: &str, field: &str) -> Value {
     let everything = || json!({"path": {"type": "PathPrefix", "value": "/"}});
-    Some(match (within, field) {
+    match (within, field) {
         ("spec", "rules") => json!([{"matches": [everything()]}]),
         ("parentRefs", "group") => json!("gateway.networking.k8s.io"),
         ("parentRefs", "kind") => json!("Gateway"),
@@ -117,6 +123,6 @@ fn default_of(within: &str, field: &str) -> Option<Value> {
         ("cors", "maxAge") => json!(5),
         ("sessionPersistence", "type") => json!("Cookie"),
         ("cookieConfig", "lifetimeType") => json!("Session"),
-        _ => return None,
-    })
+        _ => Value::Null,
+    }
 }

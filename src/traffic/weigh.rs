@@ -11,7 +11,6 @@ use crate::{
     traffic::{
         Pair, RouteKind,
         backend::{self, Names, WEIGHT_MAX},
-        metadata, text,
     },
 };
 
@@ -89,7 +88,7 @@ pub enum WeighError {
 
 /// Whether a route of a package sends requests to one of its routed Services, and so has to be weighed.
 pub fn concerns(manifest: &Value, pairs: &[Pair]) -> bool {
-    let names = |backend| matches!(backend::named(backend, pairs), Names::Stable(_) | Names::Candidate(_));
+    let names = |backend| backend::names(manifest, backend, pairs) != Names::Other;
     RouteKind::from_manifest(manifest).is_some()
         && backend::rules(manifest).iter().flat_map(backend::backends).any(names)
 }
@@ -182,20 +181,11 @@ fn part<'a>(manifest: &Value, backend: &'a Value, field: &str, pairs: &'a [Pair]
         Names::Candidate(pair) => {
             return Err(WeighError::Candidate { field: format!("{field}.name"), name: pair.candidate.clone() });
         }
-        Names::Other if is_unclear(manifest, backend, pairs) => {
-            return Err(WeighError::Namespace { field: format!("{field}.namespace") });
-        }
+        Names::Unclear => return Err(WeighError::Namespace { field: format!("{field}.namespace") }),
         Names::Other => None,
     };
     let weight = backend::weight(backend).ok_or_else(|| WeighError::Weight { field: format!("{field}.weight") })?;
     Ok(Part { backend: backend.as_object().ok_or_else(wrong)?, candidate, weight })
-}
-
-/// Whether a reference with a namespace has the name of one of the package's Services, in a route without a namespace.
-fn is_unclear(manifest: &Value, backend: &Value, pairs: &[Pair]) -> bool {
-    metadata(manifest, "namespace").is_none()
-        && text(backend, "namespace").is_some()
-        && backend::named(backend, pairs) != Names::Other
 }
 
 /// A list that may be absent.

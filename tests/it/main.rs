@@ -16,5 +16,6 @@ mod sample;
 mod scenarios;
 mod sim;
 mod tidy;
+mod traffic;
 mod validation;
 mod values;
