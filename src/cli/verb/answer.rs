@@ -130,7 +130,8 @@ impl Asked<'_> {
     /// Prints the answer. One that is a yes ends well, or with the run.
     async fn say(&self, session: &Session, answer: &CommandAnswer) -> anyhow::Result<ExitCode> {
         let (name, verb) = (&self.args.name, self.verb.word());
-        let because = answer.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+        let message = answer.message.as_ref().filter(|message| !message.is_empty());
+        let because = message.map(|message| format!(": {message}")).unwrap_or_default();
         match answer.result {
             CommandResult::Refused => bail!("{name}: {verb} was refused{because}{}", self.instead(&because)),
             CommandResult::Stale => bail!(
