@@ -25,8 +25,7 @@ impl Ink {
     /// Colours on a terminal that can show them, unless `NO_COLOR` is set.
     pub fn of_stdout() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        if is_live() && !refused && !dumb { Self::Colour } else { Self::Plain }
+        if is_live() && !refused { Self::Colour } else { Self::Plain }
     }
 
     /// A text in a style. The text is cleaned.
@@ -60,9 +59,9 @@ pub fn style_of(phase: Phase) -> Style {
     }
 }
 
-/// Whether standard output is a terminal.
+/// Whether standard output is a terminal that can be drawn on.
 pub fn is_live() -> bool {
-    io::stdout().is_terminal()
+    io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
 }
 
 /// The columns and lines of the terminal; a common size where it does not say.

@@ -9,10 +9,11 @@ use crate::{
     fake_cluster::FakeCluster,
 };
 
-const SHOP: &str = "/apis/landfall.dev/v1alpha1/namespaces/shop/deployments/shop";
+/// Where it is.
+pub const SHOP: &str = "/apis/landfall.dev/v1alpha1/namespaces/shop/deployments/shop";
 
 /// A Deployment under way.
-fn shop() -> Value {
+pub fn shop() -> Value {
     json!({
         "apiVersion": "landfall.dev/v1alpha1", "kind": "Deployment",
         "metadata": {"name": "shop", "namespace": "shop", "generation": 2, "managedFields": [{"manager": "kubectl"}]},
@@ -34,7 +35,8 @@ fn shop() -> Value {
     })
 }
 
-fn cluster(name: &str) -> FakeCluster {
+/// A cluster with it.
+pub fn cluster(name: &str) -> FakeCluster {
     let cluster = FakeCluster::start(name);
     cluster.put(SHOP, shop());
     cluster
@@ -55,7 +57,8 @@ fn answering(result: &'static str, message: &'static str) -> impl FnMut(&mut Val
     }
 }
 
-fn finish(phase: &'static str) -> impl FnOnce(&mut Value) {
+/// Ends its run.
+pub fn finish(phase: &'static str) -> impl FnOnce(&mut Value) {
     move |object| object["status"]["phase"] = json!(phase)
 }
 

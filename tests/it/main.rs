@@ -14,6 +14,7 @@ mod fake_cluster;
 mod http;
 mod lease;
 mod lint;
+mod picture;
 mod sample;
 mod scenarios;
 mod sim;

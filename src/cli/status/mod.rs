@@ -1,6 +1,12 @@
 //! `landfall status`: follows a run to its end.
+//!
+//! On a terminal it is a picture that is drawn again when something changes; elsewhere it is a line or an object per change.
 
-mod report;
+mod live;
+pub mod picture;
+pub mod report;
+pub mod tree;
+pub mod world;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -9,13 +15,13 @@ use clap::{Args, ValueEnum};
 use futures::StreamExt;
 use kube::api::DynamicObject;
 
-use self::report::End;
+use self::{live::Until, report::End};
 use super::{
     TIMED_OUT,
     access::{self, ClusterArgs, Session},
     duration,
     objects::{self, Event, Kind, follow_one, is_refused},
-    terminal::{clean_block, note, print, say},
+    terminal::{clean_block, is_live, note, print, say},
 };
 use crate::api::deployment::Deployment;
 
@@ -62,13 +68,8 @@ enum Form {
 pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     access::run(async {
         let session = args.cluster.open().await?;
-        let mut teller = Teller { form: args.output, last: String::new() };
-        if args.no_watch {
-            let object = objects::one(&session, Kind::Deployments, &args.name).await?;
-            let end = teller.tell(&object)?;
-            return Ok(code(end.unwrap_or(End::Well)));
-        }
-        within(args.timeout, &args.name, watch(&session, &args.name, teller)).await
+        let until = if args.no_watch { Until::Drawn } else { Until::Ended };
+        within(args.timeout, &args.name, follow(&session, &args.name, args.output, until)).await
     })
 }
 
@@ -77,8 +78,14 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// As [`run`].
 pub async fn to_the_end(session: &Session, name: &str, timeout: Option<Duration>) -> anyhow::Result<ExitCode> {
-    let teller = Teller { form: Form::Text, last: String::new() };
-    within(timeout, name, watch(session, name, teller)).await
+    within(timeout, name, follow(session, name, Form::Text, Until::Ended)).await
+}
+
+async fn follow(session: &Session, name: &str, form: Form, until: Until) -> anyhow::Result<End> {
+    if form == Form::Text && is_live() {
+        return live::draw(session, name, until).await;
+    }
+    tell(session, name, Teller { form, last: String::new() }, until).await
 }
 
 async fn within(
@@ -103,10 +110,12 @@ fn code(end: End) -> ExitCode {
     }
 }
 
-async fn watch(session: &Session, name: &str, mut teller: Teller) -> anyhow::Result<End> {
+async fn tell(session: &Session, name: &str, mut teller: Teller, until: Until) -> anyhow::Result<End> {
     // Asked once as a plain call, because a watch does not say that there is no such object.
-    if let Some(end) = teller.tell(&objects::one(session, Kind::Deployments, name).await?)? {
-        return Ok(end);
+    match (teller.tell(&objects::one(session, Kind::Deployments, name).await?)?, until) {
+        (Some(end), _) => return Ok(end),
+        (None, Until::Drawn) => return Ok(End::Well),
+        (None, Until::Ended) => {}
     }
     let mut events = std::pin::pin!(follow_one(objects::api(session, Kind::Deployments), name));
     while let Some(event) = events.next().await {
