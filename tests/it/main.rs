@@ -3,15 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+mod commands;
 mod crds;
 mod decide;
 mod election;
 mod engine;
 mod examples;
 mod fake_api;
+mod fake_cluster;
 mod http;
 mod lease;
 mod lint;
+mod picture;
 mod sample;
 mod scenarios;
 mod sim;
