@@ -93,6 +93,9 @@ fn shown(path: &str, kind: &str) -> String {
 /// Why these claims cannot be had: a Deployment of the others, which are given by name, has one of them already. Host
 /// names with a wildcard meet only the same text: which of two routes gets a request is then decided by the router, by
 /// the longer name.
+///
+/// What a live route of one's own holds already is not to be asked for again: nobody may keep a share from being written
+/// into it, least of all on the way back to the stable revision.
 pub fn conflict(mine: &[Claim], others: &BTreeMap<String, Vec<Claim>>) -> Option<String> {
     let held = |own: &&Claim, other: &Claim| {
         own.hostname == other.hostname && own.path == other.path && own.parent.overlaps(&other.parent)

@@ -52,22 +52,29 @@ impl From<&EndpointSlice> for Slice {
 }
 
 impl Endpoint {
-    /// The pod, if requests are sent to it.
-    fn serving(&self) -> Option<&str> {
-        self.pod.as_deref().filter(|_| self.ready.unwrap_or(true) && !self.terminating.unwrap_or(false))
+    /// Whether requests are sent to it. One that is not ready any more, or ends, may finish those that it has.
+    pub fn serves(&self) -> bool {
+        self.ready.unwrap_or(true) && !self.terminating.unwrap_or(false)
     }
 }
 
 /// The ready endpoints of a Service, by revision. A pod counts once, in however many lists and address families it is.
-/// One that no `ReplicaSet` could have made, or two of different revisions, counts under [`NO_KNOWN_REVISION`].
+/// One that no `ReplicaSet` could have made, or that those of two revisions could have, counts under
+/// [`NO_KNOWN_REVISION`]; so does what is no pod, for requests arrive there all the same.
 pub fn by_revision(slices: &[Slice], replica_sets: &[(String, Revision)]) -> BTreeMap<Revision, u32> {
-    let endpoints = slices.iter().flat_map(|slice| &slice.endpoints);
-    let pods: BTreeSet<&str> = endpoints.filter_map(Endpoint::serving).collect();
+    let serving = || slices.iter().flat_map(|slice| &slice.endpoints).filter(|endpoint| endpoint.serves());
+    let pods: BTreeSet<&str> = serving().filter_map(|endpoint| endpoint.pod.as_deref()).collect();
+    let others = serving().filter(|endpoint| endpoint.pod.is_none()).map(|_| unknown());
     let mut ready: BTreeMap<Revision, u32> = BTreeMap::new();
-    for pod in pods {
-        *ready.entry(revision(pod, replica_sets)).or_default() += 1;
+    for revision in pods.into_iter().map(|pod| revision(pod, replica_sets)).chain(others) {
+        let count = ready.entry(revision).or_default();
+        *count = count.saturating_add(1);
     }
     ready
+}
+
+fn unknown() -> Revision {
+    Revision(NO_KNOWN_REVISION.to_owned())
 }
 
 fn revision(pod: &str, replica_sets: &[(String, Revision)]) -> Revision {
@@ -75,7 +82,7 @@ fn revision(pod: &str, replica_sets: &[(String, Revision)]) -> Revision {
     let revisions: BTreeSet<&Revision> = makers.map(|(_, revision)| revision).collect();
     match revisions.first() {
         Some(revision) if revisions.len() == 1 => (*revision).clone(),
-        _ => Revision(NO_KNOWN_REVISION.to_owned()),
+        _ => unknown(),
     }
 }
 

@@ -74,11 +74,18 @@ fn what_gets_no_requests_does_not_count() {
         (Endpoint { terminating: None, ..base.clone() }, 1),
         (Endpoint { ready: Some(false), ..base.clone() }, 0),
         (Endpoint { terminating: Some(true), ..base.clone() }, 0),
-        (Endpoint { pod: None, ..base }, 0),
+        (Endpoint { pod: None, terminating: Some(true), ..base }, 0),
     ] {
         let found = counted(vec![endpoint.clone()], &[("shop-a", "a")]);
         assert_eq!(found.values().sum::<u32>(), expected, "{endpoint:?}");
     }
+}
+
+#[test]
+fn requests_to_what_is_no_pod_arrive_at_no_known_revision() {
+    let foreign = Endpoint { pod: None, ..endpoint("") };
+    let found = counted(vec![foreign.clone(), foreign, endpoint("shop-a-bbbbb")], &[("shop-a", "a")]);
+    assert_eq!(found, counts(&[("?", 2), ("a", 1)]));
 }
 
 #[test]
@@ -138,7 +145,7 @@ fn a_slice_is_read_as_the_cluster_gives_it() {
     .unwrap();
     let read = Slice::from(&slice);
     assert_eq!(read.endpoints.len(), 5);
-    assert_eq!(counted(read.endpoints, &[("shop-a", "a")]), counts(&[("a", 2)]));
+    assert_eq!(counted(read.endpoints, &[("shop-a", "a")]), counts(&[("?", 2), ("a", 2)]));
 }
 
 fn member(name: &str, selects: &[&str], endpoints: &[(&str, u32)]) -> Member {
