@@ -11,7 +11,10 @@ use super::store::{
 };
 use crate::{
     api::Role,
-    engine::observed::{Pods, Revision, Route, Seen, Service},
+    engine::{
+        observed::{Pods, Revision, Route, Seen, Service},
+        share::Share,
+    },
     kinds::workload::objects::candidate_name,
     traffic::{
         Pair,
@@ -169,7 +172,8 @@ fn route(owned: &Owned, controllers: &BTreeMap<ParentKey, Controller>) -> Option
             }
         })
         .collect();
-    let combined = combine(&members)?;
+    // A route that does not name the candidate's Service yet, and gives it nothing, is one that has to be written first.
+    let combined = combine(&members).filter(|combined| combined.complete || combined.split > Share::NONE)?;
     Some(Route {
         version: combined.version,
         generation: combined.generation,

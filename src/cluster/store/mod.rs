@@ -185,11 +185,11 @@ impl Store {
         self.read().packages.keys().cloned().collect()
     }
 
-    /// All routes of a namespace that Landfall made or divides.
-    pub fn routes_in(&self, namespace: &str) -> Vec<(Key, Arc<RouteView>)> {
+    /// All routes that Landfall divides, with the Deployments that they belong to.
+    pub fn routes(&self) -> Vec<(Key, Arc<RouteView>)> {
         let tables = self.read();
         let both = [&tables.http_routes, &tables.grpc_routes];
-        both.into_iter().flat_map(|table| table.with_keys_in(namespace)).collect()
+        both.into_iter().flat_map(|table| table.with_keys()).collect()
     }
 
     /// What belongs to a Deployment.

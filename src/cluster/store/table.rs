@@ -57,13 +57,13 @@ impl<V: Item> Table<V> {
 
     /// All objects whose owner is in a namespace.
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<V>> {
-        self.with_keys_in(namespace).map(|(_, value)| value).collect()
+        let families = self.families.iter().filter(|(key, _)| &*key.namespace == namespace);
+        families.flat_map(|(_, family)| family.values().cloned()).collect()
     }
 
-    /// All objects whose owner is in a namespace, with their owners.
-    pub fn with_keys_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = (Key, Arc<V>)> + 'a {
-        let families = self.families.iter().filter(move |(key, _)| &*key.namespace == namespace);
-        families.flat_map(|(key, family)| family.values().map(|value| (key.clone(), Arc::clone(value))))
+    /// All objects with their owners.
+    pub fn with_keys(&self) -> impl Iterator<Item = (Key, Arc<V>)> + '_ {
+        self.families.iter().flat_map(|(key, family)| family.values().map(|value| (key.clone(), Arc::clone(value))))
     }
 
     /// Takes an object in. False where the same version, or a newer one, is there already.

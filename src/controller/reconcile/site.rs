@@ -54,14 +54,24 @@ fn routes(scene: &Scene<'_>, release: &Release) -> Result<Vec<Value>, String> {
     for route in &mut routes {
         scene.ground.owner.mark(route, Role::Route, None);
     }
-    let mine: Vec<_> = routes.iter().flat_map(claims).collect();
+    contested(scene, &routes).map_or(Ok(routes), Err)
+}
+
+/// What these routes would take from another Deployment. What they hold already is not asked for: nobody's later claim may
+/// keep traffic from going back.
+fn contested(scene: &Scene<'_>, routes: &[Value]) -> Option<String> {
+    let held: Vec<_> = scene.owned.routes.iter().flat_map(|route| claims(&route.object)).collect();
+    let asked: Vec<_> = routes.iter().flat_map(claims).filter(|claim| !held.contains(claim)).collect();
+    if asked.is_empty() {
+        return None;
+    }
     let mut others: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    for (owner, route) in scene.operator.store.routes_in(&scene.ground.namespace) {
+    for (owner, route) in scene.operator.store.routes() {
         if owner != *scene.key {
-            others.entry(owner.name.to_string()).or_default().extend(claims(&route.object));
+            others.entry(owner.to_string()).or_default().extend(claims(&route.object));
         }
     }
-    conflict(&mine, &others).map_or(Ok(routes), Err)
+    conflict(&asked, &others)
 }
 
 fn from_profile(scene: &Scene<'_>, release: &Release) -> Result<Option<Value>, String> {

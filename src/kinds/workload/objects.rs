@@ -15,6 +15,10 @@ use crate::api::{
     names::{derived, label_value},
 };
 
+/// The longest name of a `ReplicaSet` whose pods carry all of it in theirs: of a longer one the API server cuts the end,
+/// where the revision stands.
+const REPLICA_SET_NAME_MAX: usize = 57;
+
 /// The longest name of a `ReplicaSet` and of a Service.
 const NAME_MAX: usize = 63;
 
@@ -124,7 +128,7 @@ impl Release {
 
     /// The name of the `ReplicaSet` of a workload.
     pub fn replica_set_name(&self, workload: &Workload) -> String {
-        derived(&workload.name, &self.hash, NAME_MAX)
+        derived(&workload.name, &self.hash, REPLICA_SET_NAME_MAX)
     }
 
     /// The `ReplicaSet` of a workload with so many pods.
