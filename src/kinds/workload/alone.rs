@@ -12,7 +12,9 @@ pub fn reason(workload: &Item, items: &[Item]) -> Option<String> {
     let spec = workload.object.pointer("/spec/template/spec")?;
     let (name, remedy) = (workload.name(), "use the strategy `rolling` with maxSurge 0");
     let why = if text(&workload.object, "/spec/strategy/type") == "Recreate" {
-        format!("asks for the strategy Recreate: {remedy}, or remove spec.strategy from its manifest")
+        format!(
+            "asks for the strategy Recreate: {remedy} and maxUnavailable 100%, or remove spec.strategy from its manifest"
+        )
     } else if spec["hostNetwork"] == true {
         format!("uses the network of its node (hostNetwork): {remedy}, or remove hostNetwork")
     } else if has_host_port(spec) {

@@ -70,7 +70,7 @@ fn content_text(spec: &PackageSpec) -> String {
 }
 
 /// The digest of all that a revision is rendered from: where it is the same, there is nothing to render. `content` is
-/// what [`content_digest`] gives, together with the version if that is to be told apart.
+/// what [`content_digest`] gives. The version is not an input: it is a word beside the content.
 pub fn inputs_digest(content: &str, namespace: &str, overrides: Option<&Overrides>, env_from: &[EnvFrom]) -> String {
     let inputs = json!({"content": content, "namespace": namespace, "overrides": overrides, "envFrom": env_from});
     hex(&canonical(&inputs))
