@@ -50,7 +50,7 @@ fn pod_patch(spec: &Value) -> Value {
 }
 
 /// What is said of a patch.
-fn said_of(patch: Value) -> Vec<String> {
+fn said_of(patch: &Value) -> Vec<String> {
     rendered(&[web(), service("web", "web")], json!({"patches": [patch]}), json!([])).err().unwrap_or_default()
 }
 
@@ -150,7 +150,7 @@ fn a_json_patch_changes_every_object_it_is_meant_for() {
 fn a_patch_that_fits_nothing_is_refused() {
     let at = "spec.overrides.patches[0]";
     let refuses = |patch: Value, words: &str| {
-        let said = said_of(patch);
+        let said = said_of(&patch);
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(said[0].starts_with(&format!("{at}.{words}")), "{said:?}");
     };
@@ -187,13 +187,13 @@ fn a_patch_that_fits_nothing_is_refused() {
 #[test]
 fn the_names_in_a_patch_with_a_target_say_nothing() {
     let patch = json!({"target": {"kind": "Deployment"}, "patch": "{apiVersion: x/v1, kind: X, metadata: {name: x, labels: {a: b}}}"});
-    assert_eq!(said_of(patch), [""; 0]);
+    assert_eq!(said_of(&patch), [""; 0]);
 }
 
 #[test]
 fn what_a_patch_makes_is_judged_like_what_is_written() {
     let said =
-        said_of(json!({"target": {"kind": "Deployment"}, "patch": "spec: {selector: {matchLabels: {app: other}}}"}));
+        said_of(&json!({"target": {"kind": "Deployment"}, "patch": "spec: {selector: {matchLabels: {app: other}}}"}));
     assert_eq!(said.len(), 1);
     assert!(said[0].starts_with("spec.workload.manifests[0].spec.selector: the selector does not match"), "{said:?}");
 }

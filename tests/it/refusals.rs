@@ -336,7 +336,7 @@ fn what_must_not_run_twice_says_why() {
     assert_eq!(
         alone(volumes, volume.clone(), &[]),
         why(&format!(
-            "uses the volume claim a, which is not in the package, so that its access modes are unknown: {remedy}, or share it ReadWriteMany"
+            "uses the volume claim a, which is not in the package, so that its access modes are unknown: {remedy}, or add the claim to the package"
         ))
     );
     for mode in ["ReadWriteMany", "ReadOnlyMany"] {
@@ -434,10 +434,10 @@ fn a_configuration_that_somebody_else_names_is_shared() {
         assert_eq!(revisioned(spec(other.clone())), both, "{other}");
     }
     let role = object("rbac.authorization.k8s.io/v1", "Role");
-    let rule = |resource: &str| json!([{"apiGroups": [""], "resources": [resource], "resourceNames": ["own"], "verbs": ["get"]}]);
-    assert_eq!(revisioned(with(role.clone(), "/rules", rule("configmaps"))), ["Secret"]);
-    assert_eq!(revisioned(with(role.clone(), "/rules", rule("services"))), both);
-    assert_eq!(revisioned(with(role, "/rules", rule("*"))), [""; 0]);
+    let may_get = |resource: &str| json!([{"apiGroups": [""], "resources": [resource], "resourceNames": ["own"], "verbs": ["get"]}]);
+    assert_eq!(revisioned(with(role.clone(), "/rules", may_get("configmaps"))), ["Secret"]);
+    assert_eq!(revisioned(with(role.clone(), "/rules", may_get("services"))), both);
+    assert_eq!(revisioned(with(role, "/rules", may_get("*"))), [""; 0]);
     let pod = json!({"containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "own", "key": "a"}}}]}]});
     let cron = with(object("batch/v1", "CronJob"), "/spec/jobTemplate/spec/template/spec", pod);
     assert_eq!(revisioned(cron), ["ConfigMap"]);

@@ -1,7 +1,12 @@
 //! Whole packages rendered: what a revision consists of and what is applied of it, as goldens.
 
-use std::{env, fs, path::PathBuf};
+use std::{collections::BTreeSet, env, fs, path::PathBuf};
 
+use k8s_openapi::api::{
+    apps::v1::ReplicaSet,
+    batch::v1::Job,
+    core::v1::{ConfigMap, Secret, Service},
+};
 use landfall::{
     api::{deployment::DeploymentSpec, package::PackageSpec},
     cli::lint::document,
@@ -12,6 +17,7 @@ use landfall::{
         render::{Source, render},
     },
 };
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 const UPDATE: &str = "LANDFALL_UPDATE_GOLDENS";
@@ -129,24 +135,24 @@ pub fn applied(release: &Release) -> Vec<(String, Value)> {
 }
 
 fn transcript(release: &Release) -> String {
-    let mut out = format!("# {} {} {}\n", release.package, release.version, release.hash);
-    out += &match release.exposed() {
-        Ok(exposed) => format!("# exposed: {exposed:?}\n"),
-        Err(refusal) => format!("# not exposed: {refusal}\n"),
+    let exposed = match release.exposed() {
+        Ok(exposed) => format!("exposed: {exposed:?}"),
+        Err(refusal) => format!("not exposed: {refusal}"),
     };
+    let mut lines = vec![format!("# {} {} {}", release.package, release.version, release.hash), format!("# {exposed}")];
     for (title, object) in applied(release) {
-        out += &format!("--- # {title}\n{}\n", serde_saphyr::to_string(&object).unwrap().trim_end());
+        lines.push(format!("--- # {title}"));
+        lines.push(serde_saphyr::to_string(&object).unwrap().trim_end().to_owned());
     }
-    out
+    lines.join("\n") + "\n"
 }
 
 #[test]
 fn packages_render_as_recorded() {
     let mut cases = vec!["examples/quickstart/package-v1.yaml".to_owned()];
-    let files =
-        fs::read_dir(root("tests/releases")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    cases.extend(files.filter(|name| name.ends_with(".yaml")).map(|name| format!("tests/releases/{name}")));
-    cases.sort();
+    let files = fs::read_dir(root("tests/releases")).unwrap().map(|entry| entry.unwrap().path());
+    let packages = files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    cases.extend(packages.map(|path| format!("tests/releases/{}", path.file_name().unwrap().display())));
     assert!(cases.len() >= 5, "{cases:?}");
     for path in cases {
         let now = transcript(&rendered(&case(&path)));
@@ -157,6 +163,30 @@ fn packages_render_as_recorded() {
         let recorded = fs::read_to_string(&golden).unwrap_or_default();
         assert!(recorded == now, "{path} renders otherwise; {UPDATE}=1 cargo test --test it release writes:\n{now}");
     }
+}
+
+/// A misplaced field would be dropped by the types, and refused by an API server.
+#[test]
+fn what_is_applied_is_what_kubernetes_knows() {
+    fn same<T: DeserializeOwned + Serialize>(object: &Value) {
+        let typed: T = serde_json::from_value(object.clone()).unwrap();
+        assert_eq!(&serde_json::to_value(typed).unwrap(), object);
+    }
+    let mut kinds = BTreeSet::new();
+    for path in ["several", "configs", "jobs", "overrides"] {
+        for (_, object) in applied(&rendered(&case(&format!("tests/releases/{path}.yaml")))) {
+            match object["kind"].as_str().unwrap() {
+                "ReplicaSet" => same::<ReplicaSet>(&object),
+                "Service" => same::<Service>(&object),
+                "ConfigMap" => same::<ConfigMap>(&object),
+                "Secret" => same::<Secret>(&object),
+                "Job" => same::<Job>(&object),
+                _ => continue,
+            }
+            kinds.insert(object["kind"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(kinds.len(), 5);
 }
 
 /// What is written here is recorded in clusters: another hash would start a run of every Deployment.

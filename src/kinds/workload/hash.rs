@@ -35,7 +35,9 @@ fn content(item: &Item) -> String {
     }
     for (group, kind, fields) in BOUNDS {
         if item.is(group, kind) {
-            fields.iter().for_each(|field| remove(&mut object, &["spec", field]));
+            for field in fields {
+                remove(&mut object, &["spec", field]);
+            }
         }
     }
     canonical(&object)
@@ -94,7 +96,8 @@ fn sorted(value: &Value) -> Value {
 }
 
 fn hex(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    let nibbles = Sha256::digest(text.as_bytes()).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect()
 }
 
 /// The first characters of the sha256 of a text, in [`ALPHABET`].
