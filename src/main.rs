@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use landfall::{
-    cli::{Cli, Command, answer, crds, fail, lint, operator::OperatorArgs, sample},
+    cli::{
+        Cli, Command, adopt, answer, completion, crds, fail, get, history, init, lint, operator::OperatorArgs,
+        print_version, sample, status, verb,
+    },
     cluster::connect::install_tls_provider,
     controller::{self, config::Config},
     telemetry,
@@ -12,10 +14,18 @@ use landfall::{
 
 fn main() -> ExitCode {
     install_tls_provider();
-    match Cli::parse().command {
+    match Cli::read().command {
+        Command::Get(args) => answer(get::run(&args)),
+        Command::Status(args) => answer(status::run(&args)),
+        Command::History(args) => answer(history::run(&args)),
+        Command::Verb(command) => answer(verb::run(command)),
+        Command::Adopt(args) => answer(adopt::run(&args)),
+        Command::Init(args) => answer(init::run(&args)),
         Command::Operator(args) => operator(args),
         Command::Lint(args) => answer(lint::run(&args)),
         Command::Crds => answer(crds::run().map(|()| ExitCode::SUCCESS)),
+        Command::Completion(args) => answer(completion::run(&args)),
+        Command::Version => answer(print_version()),
         Command::Sample(command) => sample::run(command),
     }
 }

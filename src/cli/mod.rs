@@ -2,16 +2,30 @@
 //!
 //! Ring 3. It never calls the controller: `main` hands the operator's arguments over. Only here does the process print;
 //! everything else logs.
+//!
+//! The commands that talk to a cluster read and write custom resources with the caller's own kubeconfig: they can do nothing
+//! that kubectl could not.
 
+pub mod access;
+pub mod adopt;
+pub mod completion;
 pub mod crds;
+pub mod get;
+pub mod history;
 pub mod host;
+pub mod init;
 pub mod lint;
+pub mod objects;
 pub mod operator;
 pub mod sample;
+pub mod status;
+pub mod table;
+pub mod terminal;
+pub mod verb;
 
-use std::{error::Error, process::ExitCode, time::Duration};
+use std::{error::Error, path::Path, process::ExitCode, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use k8s_openapi::jiff::SignedDuration;
 
 use crate::telemetry::{chain, log::LogFormat, version};
@@ -26,17 +40,55 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 the operator lost its Lease.";
+Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 the operator lost its Lease, 4 time ran out.
+Also a plugin: as a link of the name kubectl-landfall on the PATH it is `kubectl landfall`.";
+
+/// The exit code of a command that waited as long as it was told to.
+pub const TIMED_OUT: u8 = 4;
+
+impl Cli {
+    /// The command line of this process. It ends the process where the arguments are wrong or help was asked for.
+    pub fn read() -> Self {
+        let matches = Self::command().bin_name(program()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The program as it was called: also a plugin of kubectl.
+pub fn program() -> &'static str {
+    let called = std::env::args_os().next().unwrap_or_default();
+    match Path::new(&called).file_stem().and_then(|name| name.to_str()) {
+        Some("kubectl-landfall") => "kubectl landfall",
+        _ => "landfall",
+    }
+}
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show deployments, packages or profiles
+    Get(get::GetArgs),
+    /// Follow the run of a Deployment to its end
+    Status(status::StatusArgs),
+    /// Show the finished runs of a Deployment
+    History(history::HistoryArgs),
+    /// What can be asked of a Deployment.
+    #[command(flatten)]
+    Verb(verb::VerbCommand),
+    /// Hand an object that exists already over to a Deployment
+    Adopt(adopt::AdoptArgs),
+    /// Prepare a namespace: an account that packages are written as, and its rights
+    Init(init::InitArgs),
     /// Run the operator
     Operator(operator::OperatorArgs),
     /// Say of files, without a cluster, what the API server and Landfall would refuse
     Lint(lint::LintArgs),
     /// Print the definitions of the custom resources as YAML
     Crds,
+    /// Print what a shell needs to complete the command line
+    Completion(completion::CompletionArgs),
+    /// Print the version
+    Version,
     /// A small application to deploy, and a client for it, for demonstrations and tests
     #[command(subcommand)]
     Sample(sample::SampleCommand),
@@ -61,13 +113,21 @@ impl LogArgs {
 /// and for commands that have none.
 #[expect(clippy::print_stderr, reason = "the command line's answer to the person who typed it")]
 pub fn fail(error: &(dyn Error + 'static)) -> ExitCode {
-    eprintln!("error: {}", chain(error));
+    eprintln!("error: {}", terminal::clean(&chain(error)));
     ExitCode::FAILURE
 }
 
 /// The exit code of a command that says itself what it found, or the reason why it could not.
 pub fn answer(result: anyhow::Result<ExitCode>) -> ExitCode {
-    result.unwrap_or_else(|error| fail(error.as_ref()))
+    result.unwrap_or_else(|error| if terminal::is_hang_up(&error) { ExitCode::SUCCESS } else { fail(error.as_ref()) })
+}
+
+/// Prints the version.
+///
+/// # Errors
+/// It cannot be printed.
+pub fn print_version() -> anyhow::Result<ExitCode> {
+    terminal::say(&format!("landfall {}", version())).map(|()| ExitCode::SUCCESS)
 }
 
 /// Reads a duration such as `5s`, `250ms` or `1m 30s`.

@@ -3,7 +3,7 @@
 //! A kubeconfig named by `KUBECONFIG` must be usable: falling back to another cluster because a file is broken would
 //! carry a release to the wrong place. Nothing is sent here; the first call shows whether the API server answers.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use kube::{
     Client, Config,
@@ -15,6 +15,9 @@ use thiserror::Error;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest silence of the API server within one plain call. Watches need another client.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The longest silence within one watch. API servers send a word about every minute.
+const WATCH_SILENCE_TIMEOUT: Duration = Duration::from_secs(100);
 
 /// Why there is no client.
 #[derive(Debug, Error)]
@@ -32,6 +35,14 @@ pub enum ConnectError {
         /// Where, as ` at line 3, column 7`, or nothing where the parser does not know.
         place: String,
     },
+    /// The context that was asked for is not in the kubeconfig.
+    #[error("the kubeconfig has no context {asked:?}; it has {}", if .known.is_empty() { "none" } else { .known })]
+    NoContext {
+        /// The context that was asked for.
+        asked: String,
+        /// The contexts that are there, joined by commas.
+        known: String,
+    },
     /// The pod's service account cannot be used.
     #[error("the pod's service account cannot be used; check automountServiceAccountToken")]
     InCluster(#[source] kube::config::InClusterError),
@@ -44,10 +55,31 @@ pub enum ConnectError {
 pub struct Connection {
     /// For plain calls: it does not retry, and it gives up on a silent server.
     pub client: Client,
+    /// For watches, which are silent for long.
+    pub watcher: Client,
     /// The namespace that the configuration names: the pod's own, or that of the kubeconfig's context.
     pub namespace: Option<String>,
     /// The API server's address, for the log. It holds no credentials.
     pub server: String,
+}
+
+/// Which configuration to use, where it is not the usual one.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// The kubeconfig file. Default: as [`connect`] finds it.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in it. Default: its current one.
+    pub context: Option<String>,
+}
+
+impl Choice {
+    fn is_made(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+
+    fn read(&self) -> Result<Kubeconfig, KubeconfigError> {
+        self.kubeconfig.as_ref().map_or_else(Kubeconfig::read, Kubeconfig::read_from)
+    }
 }
 
 /// Makes `ring` the process's TLS implementation. To be called first thing in `main`: with two implementations
@@ -62,26 +94,40 @@ pub fn install_tls_provider() {
 /// # Errors
 /// See [`ConnectError`]; each says what to do. An API server that does not answer is no error here.
 pub async fn connect() -> Result<Connection, ConnectError> {
-    let (mut config, namespace) = find().await?;
+    connect_to(&Choice::default()).await
+}
+
+/// As [`connect`], with the kubeconfig or the context that a person chose.
+///
+/// # Errors
+/// As [`connect`]. A choice that cannot be followed is an error, and no other configuration is tried.
+pub async fn connect_to(choice: &Choice) -> Result<Connection, ConnectError> {
+    let (mut config, namespace) = find(choice).await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(SILENCE_TIMEOUT);
     config.reset_reader_on_write = true;
     // Callers retry by their own plan; the client's would hold a call for minutes.
     config.default_retry = false;
     let server = server_of(&config);
-    let client = Client::try_from(config).map_err(ConnectError::Client)?;
-    Ok(Connection { client, namespace, server })
+    let client = Client::try_from(config.clone()).map_err(ConnectError::Client)?;
+    config.read_timeout = Some(WATCH_SILENCE_TIMEOUT);
+    let watcher = Client::try_from(config).map_err(ConnectError::Client)?;
+    Ok(Connection { client, watcher, namespace, server })
 }
 
-async fn find() -> Result<(Config, Option<String>), ConnectError> {
-    match Kubeconfig::read() {
-        Ok(kubeconfig) => {
+async fn find(choice: &Choice) -> Result<(Config, Option<String>), ConnectError> {
+    match choice.read() {
+        Ok(mut kubeconfig) => {
+            if let Some(asked) = &choice.context {
+                check_context(&kubeconfig, asked)?;
+                kubeconfig.current_context = Some(asked.clone());
+            }
             // The library answers "default" for a context without a namespace, so the question is asked here.
             let namespace = context_namespace(&kubeconfig);
             let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
             Ok((config.map_err(kubeconfig_error)?, namespace))
         }
-        Err(error) if names_a_file() || !is_missing(&error) => Err(kubeconfig_error(error)),
+        Err(error) if choice.is_made() || names_a_file() || !is_missing(&error) => Err(kubeconfig_error(error)),
         Err(_) if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() => Err(ConnectError::NoCluster),
         Err(_) => {
             let config = Config::incluster().map_err(ConnectError::InCluster)?;
@@ -89,6 +135,14 @@ async fn find() -> Result<(Config, Option<String>), ConnectError> {
             Ok((config, Some(namespace)))
         }
     }
+}
+
+fn check_context(kubeconfig: &Kubeconfig, asked: &str) -> Result<(), ConnectError> {
+    if kubeconfig.contexts.iter().any(|named| named.name == asked) {
+        return Ok(());
+    }
+    let known: Vec<_> = kubeconfig.contexts.iter().map(|named| named.name.as_str()).collect();
+    Err(ConnectError::NoContext { asked: asked.to_owned(), known: known.join(", ") })
 }
 
 fn kubeconfig_error(error: KubeconfigError) -> ConnectError {

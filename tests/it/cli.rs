@@ -27,7 +27,8 @@ pub fn landfall(arguments: &[&str]) -> Command {
     command
 }
 
-fn scratch(name: &str) -> PathBuf {
+/// A place for a file of a test.
+pub fn scratch(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 

@@ -3,16 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+mod commands;
 mod crds;
 mod decide;
 mod election;
 mod engine;
 mod examples;
 mod fake_api;
+mod fake_cluster;
 mod http;
 mod lease;
 mod lint;
 mod overrides;
+mod picture;
 mod pod_references;
 mod refusals;
 mod release;
@@ -20,5 +23,6 @@ mod sample;
 mod scenarios;
 mod sim;
 mod tidy;
+mod traffic;
 mod validation;
 mod values;

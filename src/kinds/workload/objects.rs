@@ -31,7 +31,7 @@ pub struct Owner {
 
 impl Owner {
     /// Marks an object as made for this Deployment. The labels of the package stay, but for Landfall's own.
-    fn mark(&self, object: &mut Value, role: Role, revision: Option<&str>) {
+    pub fn mark(&self, object: &mut Value, role: Role, revision: Option<&str>) {
         set(object, &["metadata", "labels", DEPLOYMENT_LABEL], json!(label_value(&self.name)));
         set(object, &["metadata", "labels", ROLE_LABEL], json!(role.as_str()));
         if let Some(revision) = revision {
@@ -46,7 +46,8 @@ impl Owner {
         }
     }
 
-    fn reference(&self) -> Value {
+    /// The reference by which the garbage collector deletes an object with its owner.
+    pub fn reference(&self) -> Value {
         json!({
             "apiVersion": crd::api_version(), "kind": "Deployment",
             "name": self.name, "uid": self.uid, "controller": true,
@@ -71,7 +72,7 @@ pub enum Selection {
 
 impl Selection {
     /// The value of the label in the selector; none where it must not be there.
-    fn label(&self) -> Option<&str> {
+    pub fn label(&self) -> Option<&str> {
         match self {
             Self::Nothing => Some(NO_REVISION),
             Self::One(hash) => Some(hash),
@@ -79,7 +80,8 @@ impl Selection {
         }
     }
 
-    fn listed(&self) -> String {
+    /// The hashes, joined by commas.
+    pub fn listed(&self) -> String {
         match self {
             Self::Nothing => String::new(),
             Self::One(hash) => hash.clone(),
