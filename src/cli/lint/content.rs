@@ -6,14 +6,17 @@ use kube::core::cel::cel::Program;
 use serde_json::Value;
 
 use super::Finding;
-use crate::api::{
-    check::Check,
-    deployment::DeploymentSpec,
-    names::check_subdomain,
-    package::{INLINE_CONTENT_MAX, PackageSpec, Workload},
-    profile::ProfileSpec,
-    strategy::Strategy,
-    version::{Version, VersionRange},
+use crate::{
+    api::{
+        check::Check,
+        deployment::DeploymentSpec,
+        names::check_subdomain,
+        package::{PackageSpec, Workload},
+        profile::ProfileSpec,
+        strategy::Strategy,
+        version::{Version, VersionRange},
+    },
+    kinds::workload::render::{Source, render},
 };
 
 /// What is wrong with an object beyond its schema. An object that breaks its schema is not looked at.
@@ -62,7 +65,7 @@ fn package_findings(package: &PackageSpec) -> Vec<Finding> {
         bad_range(&format!("/spec/dependsOn/{index}/version"), dependency.version.as_ref()?)
     });
     let mut found: Vec<_> = ranges.collect();
-    found.extend(package.workload.iter().flat_map(workload_findings));
+    found.extend(package.workload.iter().flat_map(|workload| workload_findings(package, workload)));
     found
 }
 
@@ -104,39 +107,17 @@ fn missing_checks(strategy: &Strategy, of_profile: &[Check]) -> Vec<Finding> {
         .collect()
 }
 
-fn workload_findings(workload: &Workload) -> Vec<Finding> {
-    let at = "/spec/workload/manifests";
+/// What rendering refuses. Which namespace the objects go to is not known without a cluster, so the first that a manifest
+/// names is taken for it: a second one can be no other Profile's.
+fn workload_findings(package: &PackageSpec, workload: &Workload) -> Vec<Finding> {
     let manifests = workload.manifests.as_deref().unwrap_or_default();
-    let size = serde_json::to_vec(manifests).map_or(0, |json| json.len());
-    let mut found = Vec::new();
-    if size > INLINE_CONTENT_MAX {
-        let message = format!("{size} bytes, at most {INLINE_CONTENT_MAX} fit into a Package: split it into several");
-        found.push(Finding::new(at.to_owned(), message));
-    }
-    let mut seen = BTreeSet::new();
-    for (index, manifest) in manifests.iter().enumerate() {
-        let at = format!("{at}/{index}");
-        let text = |pointer: &str| manifest.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let identity = [text("/apiVersion"), text("/kind"), text("/metadata/namespace"), text("/metadata/name")];
-        if identity[0].is_empty() || identity[1].is_empty() || identity[3].is_empty() {
-            let message = "a manifest is an object with apiVersion, kind and metadata.name: add what is missing";
-            found.push(Finding::new(at, message.to_owned()));
-        } else if !seen.insert(identity) {
-            let message = format!("{} {} is here twice: remove one", identity[1], identity[3]);
-            found.push(Finding::new(at, message));
-        } else if identity[..2] == ["v1", "Secret"]
-            && workload.allow_plain_secrets != Some(true)
-            && !is_sealed(manifest.0.get("sops"))
-        {
-            let message = "a Secret in plain text is readable by everybody who may read Packages: name one of the cluster in \
-                           spec.envFrom of the Deployment, or set spec.workload.allowPlainSecrets";
-            found.push(Finding::new(at, message.to_owned()));
-        }
-    }
-    found
+    let named = manifests.iter().find_map(|manifest| manifest.0.pointer("/metadata/namespace")?.as_str());
+    let source = Source { namespace: named.unwrap_or("default"), package, overrides: None, env_from: &[] };
+    let refusals = render(&source).err().unwrap_or_default();
+    refusals.into_iter().map(|refusal| Finding::new(pointer(&refusal.field), refusal.message)).collect()
 }
 
-/// Whether SOPS has encrypted the object.
-fn is_sealed(sops: Option<&Value>) -> bool {
-    sops.is_some_and(Value::is_object)
+/// The JSON pointer of a field as people write it, such as `spec.manifests[3].kind`.
+fn pointer(field: &str) -> String {
+    format!("/{}", field.replace(']', "").replace(['.', '['], "/"))
 }

@@ -12,15 +12,15 @@ pub fn reason(workload: &Item, items: &[Item]) -> Option<String> {
     let spec = workload.object.pointer("/spec/template/spec")?;
     let (name, remedy) = (workload.name(), "use the strategy `rolling` with maxSurge 0");
     let why = if text(&workload.object, "/spec/strategy/type") == "Recreate" {
-        format!("asks for the strategy Recreate: {remedy}, or remove spec.strategy from its manifest")
+        format!(
+            "asks for the strategy Recreate: {remedy} and maxUnavailable 100%, or remove spec.strategy from its manifest"
+        )
     } else if spec["hostNetwork"] == true {
         format!("uses the network of its node (hostNetwork): {remedy}, or remove hostNetwork")
     } else if has_host_port(spec) {
         format!("has a port of its node (hostPort): {remedy}, or remove hostPort")
     } else {
-        claims(spec)
-            .find_map(|claim| exclusive(claim, items))
-            .map(|why| format!("{why}: {remedy}, or share it ReadWriteMany"))?
+        claims(spec).find_map(|claim| exclusive(claim, items)).map(|(why, or)| format!("{why}: {remedy}, or {or}"))?
     };
     Some(format!("workload {name} {why}"))
 }
@@ -34,15 +34,16 @@ fn claims(spec: &Value) -> impl Iterator<Item = &str> {
     list(spec, "/volumes").iter().filter_map(|volume| volume.pointer("/persistentVolumeClaim/claimName")?.as_str())
 }
 
-/// Why only one node or pod may use a claim. Of a claim that is not in the package nobody knows.
-fn exclusive(claim: &str, items: &[Item]) -> Option<String> {
+/// Why only one node or pod may use a claim, and what would change that. Of a claim that is not in the package nobody knows.
+fn exclusive(claim: &str, items: &[Item]) -> Option<(String, &'static str)> {
     let known = items.iter().find(|item| item.is("", "PersistentVolumeClaim") && item.name() == claim);
     let Some(known) = known else {
-        return Some(format!(
-            "uses the volume claim {claim}, which is not in the package, so that its access modes are unknown"
-        ));
+        let why =
+            format!("uses the volume claim {claim}, which is not in the package, so that its access modes are unknown");
+        return Some((why, "add the claim to the package"));
     };
     let many = |mode: &Value| [Some("ReadWriteMany"), Some("ReadOnlyMany")].contains(&mode.as_str());
     let shared = list(&known.object, "/spec/accessModes").iter().any(many);
-    (!shared).then(|| format!("uses the volume claim {claim}, which one node or pod may use at a time"))
+    let why = format!("uses the volume claim {claim}, which one node or pod may use at a time");
+    (!shared).then_some((why, "share it ReadWriteMany"))
 }

@@ -35,7 +35,9 @@ fn content(item: &Item) -> String {
     }
     for (group, kind, fields) in BOUNDS {
         if item.is(group, kind) {
-            fields.iter().for_each(|field| remove(&mut object, &["spec", field]));
+            for field in fields {
+                remove(&mut object, &["spec", field]);
+            }
         }
     }
     canonical(&object)
@@ -70,7 +72,7 @@ fn content_text(spec: &PackageSpec) -> String {
 }
 
 /// The digest of all that a revision is rendered from: where it is the same, there is nothing to render. `content` is
-/// what [`content_digest`] gives, together with the version if that is to be told apart.
+/// what [`content_digest`] gives. The version is not an input: it is a word beside the content.
 pub fn inputs_digest(content: &str, namespace: &str, overrides: Option<&Overrides>, env_from: &[EnvFrom]) -> String {
     let inputs = json!({"content": content, "namespace": namespace, "overrides": overrides, "envFrom": env_from});
     hex(&canonical(&inputs))
@@ -94,7 +96,8 @@ fn sorted(value: &Value) -> Value {
 }
 
 fn hex(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    let nibbles = Sha256::digest(text.as_bytes()).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect()
 }
 
 /// The first characters of the sha256 of a text, in [`ALPHABET`].

@@ -66,7 +66,9 @@ impl Item {
     pub fn clean(&mut self) {
         drop_nulls(&mut self.object);
         remove(&mut self.object, &["status"]);
-        WRITTEN_BY_THE_SERVER.iter().for_each(|field| remove(&mut self.object, &["metadata", field]));
+        for field in WRITTEN_BY_THE_SERVER {
+            remove(&mut self.object, &["metadata", field]);
+        }
         remove(&mut self.object, &["metadata", "annotations", LAST_APPLIED]);
     }
 

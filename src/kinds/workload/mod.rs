@@ -1,10 +1,10 @@
 //! Workloads: packages of Kubernetes objects that run pods.
 //!
 //! - [`release`]: a revision's objects, as they are recorded; [`objects`]: what is applied of them.
-//! - [`render`]: from a Package to a release. Its parts in order: [`manifest`] reads, [`overrides`] changes (with
-//!   [`image`] and [`strategic`]), [`rules`] judges (with [`metadata`], [`deployment`] and [`autoscaler`]), [`hash`] names,
-//!   [`parts`] sorts.
-//! - [`pod`]: what a pod template refers to; [`alone`]: which pods must not run twice; [`selector`], [`json`]: small tools.
+//! - [`render`]: from a Package to a release. Its parts in order: `manifest` reads, `overrides` changes (with `image` and
+//!   `strategic`), `rules` judges (with `metadata`, `deployment` and `autoscaler`), [`hash`] names, `parts` sorts (with
+//!   `mentions` and `alone`).
+//! - [`pod`]: what a pod template refers to; `selector` and `json` are small tools.
 
 mod alone;
 mod autoscaler;
@@ -13,6 +13,7 @@ pub mod hash;
 mod image;
 mod json;
 mod manifest;
+mod mentions;
 mod metadata;
 pub mod objects;
 mod overrides;

@@ -167,7 +167,9 @@ impl Release {
 
     fn marked(&self, objects: &[Value], owner: &Owner, role: Role) -> Vec<Value> {
         let mut objects = objects.to_vec();
-        objects.iter_mut().for_each(|object| owner.mark(object, role, Some(&self.hash)));
+        for object in &mut objects {
+            owner.mark(object, role, Some(&self.hash));
+        }
         objects
     }
 

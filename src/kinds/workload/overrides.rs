@@ -108,25 +108,18 @@ fn patch(items: &mut Vec<Item>, wanted: &PatchOverride) -> Result<(), Wrong> {
     let patch: Value = serde_saphyr::from_str_with_options(&wanted.patch, options)
         .map_err(|error| ("patch", format!("this is neither YAML nor JSON: {error}")))?;
     let is_meant = target(wanted, &patch)?;
-    let (meant, others): (Vec<_>, Vec<_>) = items.drain(..).enumerate().partition(|(_, item)| is_meant(item));
-    if meant.is_empty() {
-        items.extend(others.into_iter().map(|(_, item)| item));
+    let (mut found, mut result) = (false, Ok(()));
+    items.retain_mut(|item| {
+        if !is_meant(item) {
+            return true;
+        }
+        found = true;
+        let outcome = patched(item, &patch).map_err(|message| result = Err(("patch", message)));
+        outcome != Ok(Outcome::Deleted)
+    });
+    if !found {
         return Err(("target", "the package has no such object: correct kind and name".to_owned()));
     }
-    let mut kept = others;
-    let mut result = Ok(());
-    for (index, mut item) in meant {
-        match patched(&mut item, &patch) {
-            Ok(Outcome::Deleted) => {}
-            Ok(Outcome::Kept) => kept.push((index, item)),
-            Err(message) => {
-                result = Err(("patch", message));
-                kept.push((index, item));
-            }
-        }
-    }
-    kept.sort_unstable_by_key(|(index, _)| *index);
-    items.extend(kept.into_iter().map(|(_, item)| item));
     result
 }
 
@@ -138,14 +131,12 @@ fn target<'a>(wanted: &'a PatchOverride, patch: &'a Value) -> Result<impl Fn(&It
         None if patch.is_array() => {
             return Err(("target", "a JSON patch does not say what it is for: add kind and name".to_owned()));
         }
-        None => match (named("/kind"), named("/metadata/name")) {
-            (Some(kind), Some(name)) => (Some(kind), Some(name)),
-            _ => {
-                let message = "the patch names no object: add kind and metadata.name to it, or set `target`";
-                return Err(("patch", message.to_owned()));
-            }
-        },
+        None => (named("/kind"), named("/metadata/name")),
     };
+    if wanted.target.is_none() && (kind.is_none() || name.is_none()) {
+        let message = "the patch names no object: add kind and metadata.name to it, or set `target`";
+        return Err(("patch", message.to_owned()));
+    }
     Ok(move |item: &Item| kind.is_none_or(|kind| item.kind() == kind) && name.is_none_or(|name| item.name() == name))
 }
 

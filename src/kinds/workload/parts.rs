@@ -9,6 +9,7 @@ use super::{
     alone,
     json::{entries, list, remove, set, text},
     manifest::Item,
+    mentions::{self, Configs},
     pod::{self, Config},
     release::{ApplyAt, FORMAT, Release, RoutedService, Shared, Workload},
     selector,
@@ -40,7 +41,7 @@ pub enum Part {
 /// What is to be known of the whole package to say what one of its objects is.
 pub struct Package<'a> {
     services: BTreeSet<&'a str>,
-    configs: BTreeSet<(Config, String)>,
+    configs: Configs,
     namespace: &'a str,
 }
 
@@ -55,6 +56,11 @@ impl<'a> Package<'a> {
         };
         let services = items.iter().filter(routed).map(Item::name).collect();
         Self { services, configs: configs(items), namespace }
+    }
+
+    /// The names of the Services that select pods of the workloads.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        self.services.iter().copied()
     }
 
     /// What this object is.
@@ -101,57 +107,17 @@ pub fn pod_labels(item: &Item) -> Option<&Map<String, Value>> {
 }
 
 /// The package's own configurations that only its workloads and Jobs name.
-fn configs(items: &[Item]) -> BTreeSet<(Config, String)> {
-    let revisioned = |item: &&Item| is_workload(item) || item.is("batch", "Job");
-    let named: BTreeSet<_> = items.iter().filter(revisioned).filter_map(Item::template).flat_map(pod::named).collect();
-    let own = items.iter().filter_map(|item| Some((Config::of(item.group(), item.kind())?, item.name().to_owned())));
-    own.filter(|config| named.contains(config) && !items.iter().any(|item| also_names(item, config))).collect()
-}
-
-/// Whether an object names a configuration outside of the pods of a revision. What is named by an object that all revisions
-/// share must itself be shared, or the name would lead nowhere.
-fn also_names(item: &Item, config: &(Config, String)) -> bool {
-    if is_workload(item) || item.is("batch", "Job") || Config::of(item.group(), item.kind()).is_some() {
-        return false;
-    }
-    mentions(&item.object, config, "")
-}
-
-/// Whether a value looks like a reference to a configuration. Kinds are many and their fields have no common form, so these
-/// are the forms that occur: a field that is called after the kind, a name beside the kind or beside a key, certificates,
-/// and what a role allows. `field` is the one that the value stands in.
-fn mentions(value: &Value, config: &(Config, String), field: &str) -> bool {
-    let (kind, name) = (config.0, config.1.as_str());
-    match value {
-        Value::String(text) => text == name && is_word_for(kind, field),
-        Value::Array(items) => items.iter().any(|item| mentions(item, config, field)),
-        Value::Object(map) => {
-            let is_meant = match map.get("kind") {
-                Some(beside) => beside == kind.kind(),
-                None => map.contains_key("key") || is_word_for(kind, field),
-            };
-            let is_named = is_meant && map.get("name").is_some_and(|text| text == name);
-            // What `name` is a name of says the object around it.
-            let inner = map.iter().filter(|(key, _)| *key != "name");
-            is_named || allows(value, config) || inner.into_iter().any(|(key, inner)| mentions(inner, config, key))
+fn configs(items: &[Item]) -> Configs {
+    let (mut named, mut mentioned) = (Configs::new(), Configs::new());
+    for item in items {
+        match item.template() {
+            Some(template) if is_workload(item) || item.is("batch", "Job") => named.extend(pod::named(template)),
+            _ if Config::of(item.group(), item.kind()).is_some() => {}
+            _ => mentions::collect(&item.object, "", &mut mentioned),
         }
-        _ => false,
     }
-}
-
-/// Whether a rule of a role names a configuration.
-fn allows(rule: &Value, (config, name): &(Config, String)) -> bool {
-    let resource = format!("{}s", config.kind().to_ascii_lowercase());
-    let has = |pointer: &str, text: &str| list(rule, pointer).iter().any(|item| item == text);
-    has("/resources", &resource) && has("/resourceNames", name)
-}
-
-fn is_word_for(config: Config, field: &str) -> bool {
-    let field = field.to_ascii_lowercase();
-    match config {
-        Config::ConfigMap => field.contains("configmap"),
-        Config::Secret => field.contains("secret") || field.contains("certificateref"),
-    }
+    let own = items.iter().filter_map(|item| Some((Config::of(item.group(), item.kind())?, item.name().to_owned())));
+    own.filter(|config| named.contains(config) && !mentioned.contains(config)).collect()
 }
 
 /// Makes the release of objects that no rule refuses.

@@ -17,6 +17,9 @@ pub enum Config {
 }
 
 impl Config {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::ConfigMap, Self::Secret];
+
     /// The kind of object.
     pub const fn kind(self) -> &'static str {
         match self {
@@ -27,7 +30,7 @@ impl Config {
 
     /// What an object of the core group with this kind is; none for other kinds.
     pub fn of(group: &str, kind: &str) -> Option<Self> {
-        [Self::ConfigMap, Self::Secret].into_iter().find(|config| group.is_empty() && config.kind() == kind)
+        Self::ALL.into_iter().find(|config| group.is_empty() && config.kind() == kind)
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     autoscaler, deployment,
     manifest::Item,
-    metadata,
+    metadata, objects,
     parts::{Package, is_workload},
     pod,
     render::Refusal,
@@ -17,7 +17,7 @@ use crate::api::{
     package::{INLINE_CONTENT_MAX, Manifest, Workload},
 };
 
-/// What Landfall does not carry yet, by group, with the remedy.
+/// What runs pods and is not supported yet, by group and kind.
 const UNSUPPORTED: [(&str, &str); 5] = [
     ("apps", "StatefulSet"),
     ("apps", "DaemonSet"),
@@ -45,6 +45,7 @@ pub fn refusals(items: &[Item], workload: &Workload, namespace: &str) -> Vec<Ref
         found.extend(plain_secret(item, workload));
         found.extend(deployment::refusals(item, items));
         found.extend(claimed_selector(item));
+        found.extend(candidate_name(item, &package));
         found.extend(autoscaler::refusal(item, items));
     }
     found
@@ -108,6 +109,14 @@ fn claimed_selector(item: &Item) -> Option<Refusal> {
     let fields = [format!("{template}/metadata/labels"), "/spec/selector/matchLabels".to_owned()];
     let field = fields.iter().find(|field| is_claimed(field))?;
     Some(item.refuse(field.trim_start_matches('/').replace('/', ".").as_str(), message))
+}
+
+/// Beside every Service that is routed Landfall puts another one.
+fn candidate_name(item: &Item, package: &Package<'_>) -> Option<Refusal> {
+    let taken =
+        item.is("", "Service") && package.services().any(|service| objects::candidate_name(service) == item.name());
+    let message = "Landfall makes a Service of this name for the version under test: give this one another name";
+    taken.then(|| item.refuse("metadata.name", message))
 }
 
 /// Whether a value is a map of texts, as labels are.
