@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod analysis;
 mod cli;
 mod crds;
 mod decide;
@@ -12,6 +13,7 @@ mod fake_api;
 mod http;
 mod lease;
 mod lint;
+mod probe;
 mod sample;
 mod scenarios;
 mod sim;
