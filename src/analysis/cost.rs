@@ -3,18 +3,22 @@
 //! An upper bound in units of about 50 ns, for expressions that [`shape`](super::shape) lets through. A reference to the
 //! answer is reckoned as if all of it were copied or compared.
 
-use kube::core::cel::cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, IdedExpr};
+use kube::core::cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 
 use super::shape::root;
 
 /// The most that one evaluation may cost: about a second.
 pub const MAX: u64 = 20_000_000;
 
-/// A compiled pattern, and what it costs to run it over one byte.
-const PATTERN: u64 = 20_000;
-const PATTERN_BYTE: u64 = 16;
 /// How many bytes are copied or compared for one unit.
 const BYTES: u64 = 8;
+/// What it costs to compile a pattern: at all, for each character, for each class such as `\w`, and with repetitions.
+const PATTERN: u64 = 2_000;
+const PATTERN_CHARACTER: u64 = 200;
+const PATTERN_CLASS: u64 = 20_000;
+const PATTERN_REPEATED: u64 = 1_000_000;
+/// What it costs to run it, in units of what it costs to read the text.
+const PATTERN_RUN: u64 = 128;
 
 /// How large an answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,53 +34,97 @@ pub struct Size {
 /// The cost of an expression.
 #[must_use]
 pub fn of(tree: &IdedExpr, size: Size) -> u64 {
-    cost(&tree.expr, size, None)
+    Reckoning { size, innermost: None, what: What::All }.cost(&tree.expr)
 }
 
-/// `innermost` is the variable of the loop around the expression.
-fn cost(expr: &Expr, size: Size, innermost: Option<&str>) -> u64 {
-    let all =
-        |parts: &[IdedExpr]| parts.iter().map(|part| cost(&part.expr, size, innermost)).fold(1, u64::saturating_add);
-    match expr {
-        Expr::Ident(name) if name.starts_with('@') || name == "status" || name == "durationMs" => 1,
-        // All elements of a list are together as large as the list.
-        Expr::Ident(name) if innermost == Some(name) => 1 + size.bytes / BYTES / size.longest.max(1),
-        Expr::Ident(_) => 1 + size.bytes / BYTES,
-        Expr::Select(select) => cost(&select.operand.expr, size, innermost) + 1,
-        Expr::List(list) => all(&list.elements),
-        Expr::Map(map) => {
-            let entries = map.entries.iter().map(|entry| match &entry.expr {
-                EntryExpr::StructField(field) => cost(&field.value.expr, size, innermost),
-                EntryExpr::MapEntry(pair) => {
-                    cost(&pair.key.expr, size, innermost).saturating_add(cost(&pair.value.expr, size, innermost))
-                }
-            });
-            entries.fold(1, u64::saturating_add)
+/// What is reckoned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// All that an evaluation costs.
+    All,
+    /// How large its value can be: the same, but a pattern gives true or false.
+    Value,
+}
+
+#[derive(Clone, Copy)]
+struct Reckoning<'a> {
+    size: Size,
+    /// The variable of the loop around the expression.
+    innermost: Option<&'a str>,
+    what: What,
+}
+
+impl Reckoning<'_> {
+    fn cost(&self, expr: &Expr) -> u64 {
+        match expr {
+            Expr::Ident(name) => self.variable(name),
+            Expr::Select(select) => self.cost(&select.operand.expr) + 1,
+            Expr::List(list) => self.all(&list.elements),
+            Expr::Map(map) => {
+                let entries = map.entries.iter().map(|entry| match &entry.expr {
+                    EntryExpr::StructField(field) => self.cost(&field.value.expr),
+                    EntryExpr::MapEntry(pair) => self.cost(&pair.key.expr).saturating_add(self.cost(&pair.value.expr)),
+                });
+                entries.fold(1, u64::saturating_add)
+            }
+            Expr::Call(call) => self.call(call),
+            Expr::Comprehension(inner) => self.comprehension(inner),
+            Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => 1,
         }
-        Expr::Call(call) => {
-            let target = call.target.as_ref().map_or(0, |target| cost(&target.expr, size, innermost));
-            let pattern = if call.func_name == "matches" { PATTERN + size.bytes * PATTERN_BYTE } else { 0 };
-            all(&call.args).saturating_add(target).saturating_add(pattern)
+    }
+
+    fn all(&self, parts: &[IdedExpr]) -> u64 {
+        parts.iter().map(|part| self.cost(&part.expr)).fold(1, u64::saturating_add)
+    }
+
+    fn variable(&self, name: &str) -> u64 {
+        if name.starts_with('@') || name == "status" || name == "durationMs" {
+            1
+        } else if self.innermost == Some(name) {
+            // All elements of a list are together as large as the list.
+            1 + self.size.bytes / BYTES / self.size.longest.max(1)
+        } else {
+            1 + self.size.bytes / BYTES
         }
-        Expr::Comprehension(inner) => comprehension(inner, size, innermost),
-        Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => 1,
+    }
+
+    fn call(&self, call: &CallExpr) -> u64 {
+        let target = call.target.as_ref().map_or(0, |target| self.cost(&target.expr));
+        let arguments = self.all(&call.args);
+        let plain = target.saturating_add(arguments);
+        if call.func_name != "matches" || self.what == What::Value {
+            return plain;
+        }
+        let compiled = call.args.last().map_or(PATTERN_REPEATED, |pattern| pattern_cost(&pattern.expr));
+        plain.saturating_mul(PATTERN_RUN).saturating_add(compiled)
+    }
+
+    fn comprehension(&self, inner: &ComprehensionExpr) -> u64 {
+        let range = &inner.iter_range.expr;
+        let (steps, longest) = match range {
+            Expr::List(list) => (list.elements.len() as u64, list.elements.len() as u64),
+            // The lists inside the elements of one list are together no more than the answer.
+            path if root(path).is_some_and(|name| Some(name) == self.innermost) => {
+                (self.size.nodes / self.size.longest.max(1) + 1, self.size.longest)
+            }
+            _ => (self.size.longest, self.size.longest),
+        };
+        let inside = Reckoning { innermost: Some(&inner.iter_var), ..*self };
+        let step = inside.cost(&inner.loop_cond.expr).saturating_add(inside.cost(&inner.loop_step.expr));
+        // The interpreter copies the list that it builds at every step.
+        let copied = match inner.accu_init.expr {
+            Expr::List(_) => Reckoning { what: What::Value, ..inside }.cost(&inner.loop_step.expr) * (longest / 2 + 1),
+            _ => 1,
+        };
+        let walked = steps.saturating_mul(step.saturating_add(copied));
+        walked.saturating_add(self.cost(range)).saturating_add(1)
     }
 }
 
-fn comprehension(inner: &ComprehensionExpr, size: Size, innermost: Option<&str>) -> u64 {
-    let range = &inner.iter_range.expr;
-    let (steps, longest) = match range {
-        Expr::List(list) => (list.elements.len() as u64, list.elements.len() as u64),
-        // The lists inside the elements of one list are together no more than the answer.
-        path if root(path).is_some_and(|name| Some(name) == innermost) => {
-            (size.nodes / size.longest.max(1) + 1, size.longest)
-        }
-        _ => (size.longest, size.longest),
-    };
-    let variable = Some(inner.iter_var.as_str());
-    let step = cost(&inner.loop_cond.expr, size, variable).saturating_add(cost(&inner.loop_step.expr, size, variable));
-    // The interpreter copies the list that it builds at every step.
-    let copies = if matches!(inner.accu_init.expr, Expr::List(_)) { longest / 2 + 1 } else { 1 };
-    let walked = steps.saturating_mul(step).saturating_mul(copies);
-    walked.saturating_add(cost(range, size, innermost)).saturating_add(1)
+fn pattern_cost(pattern: &Expr) -> u64 {
+    let Expr::Literal(LiteralValue::String(text)) = pattern else { return PATTERN_REPEATED };
+    let text = text.inner();
+    let of = |unit: u64, count: usize| unit.saturating_mul(count as u64);
+    let repeated = if text.contains('{') { PATTERN_REPEATED } else { 0 };
+    PATTERN + of(PATTERN_CHARACTER, text.len()) + of(PATTERN_CLASS, text.matches('\\').count()) + repeated
 }

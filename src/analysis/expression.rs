@@ -1,7 +1,7 @@
 //! CEL over an answer: `status`, `body`, `json` and `durationMs`.
 //!
 //! An expression is written by a user and runs on an answer that the new version wrote, so neither may cost much. The
-//! language ends always; [`shape`](super::shape) refuses the forms whose cost grows without bound, and
+//! language ends always; [`depth`](super::depth) and [`shape`](super::shape) refuse the forms whose cost grows without bound, and
 //! [`cost`](super::cost) refuses an answer that is too large for what is left. Evaluation can still take about a second on
 //! the largest answers, and the interpreter is somebody else's: callers evaluate on a thread for blocking work, with a
 //! timeout.
@@ -20,7 +20,7 @@ use thiserror::Error;
 
 use super::{
     cost::{self, Size},
-    shape,
+    depth, shape,
     words::cut,
 };
 
@@ -28,7 +28,7 @@ use super::{
 pub const LENGTH_MAX: usize = 1024;
 
 /// The most that a regular expression may take once it is compiled. A class of all letters of the world with a `+` fits.
-const PATTERN_MAX: usize = 256 * 1024;
+const PATTERN_MAX: usize = 1024 * 1024;
 
 /// Why a text is no expression over an answer.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub enum ExpressionError {
     /// It makes an object of a named type.
     #[error("objects of a type, {0}{{}}, cannot be made here: compare values instead")]
     Struct(String),
+    /// Its brackets and operators stand inside each other too deeply.
+    #[error("the expression is nested too deeply: use fewer brackets, or split the check in two")]
+    Nested,
     /// A comprehension's variable has a name that is taken.
     #[error("{0} is taken: give the variable of the comprehension another name")]
     Shadow(String),
@@ -105,6 +108,7 @@ pub fn compile(text: &str) -> Result<Expression, ExpressionError> {
     if text.len() > LENGTH_MAX {
         return Err(ExpressionError::TooLong(text.len()));
     }
+    depth::check(text)?;
     let parsed = Parser::default().parse(text);
     let mut tree = parsed.map_err(|_| ExpressionError::Malformed(text.to_owned()))?;
     shape::check(&mut tree)?;

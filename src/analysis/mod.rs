@@ -5,13 +5,14 @@
 //!
 //! - [`http`]: a check over HTTP becomes a request; [`placeholder`] and [`target`] are its address.
 //! - [`answer`]: what came back, or why nothing did.
-//! - [`judge`]: what an answer means; [`expression`], [`shape`] and [`cost`] are CEL over it.
+//! - [`judge`]: what an answer means; [`expression`] is CEL over it, with [`depth`], [`shape`] and [`cost`] as its bounds.
 //! - [`pods`]: the built-in check, what the candidate's pods say of themselves.
 //! - [`problem`]: what is wrong with a check before it is ever made.
 //! - [`words`]: texts of others as they are shown.
 
 pub mod answer;
 pub mod cost;
+pub mod depth;
 pub mod expression;
 pub mod http;
 pub mod judge;

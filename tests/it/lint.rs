@@ -160,4 +160,22 @@ fn checks_exist_and_their_expressions_are_cel() {
     assert!(
         said(&up("status =="), "up").contains("spec.checks[0].success: \"status ==\" is not CEL: write one such as")
     );
+    assert!(said(&up("ready"), "up").contains("spec.checks[0].success: there is no variable ready"));
+    let braces = "{name: up, http: {url: 'http://{{candidate.svc}}'}}";
+    let known = "spec.checks[0].http: url: there is no placeholder {{candidate.svc}}: use {{candidate.service}}";
+    assert!(said(braces, "up").contains(known), "{}", said(braces, "up"));
+}
+
+#[test]
+fn a_health_check_url_is_one_that_can_be_asked() {
+    let said = |url: &str| {
+        let text = format!(
+            "apiVersion: landfall.dev/v1alpha1\nkind: Profile\nmetadata: {{name: p}}\nspec:\n  environment: p\n  \
+             strategy: {{canary: {{healthCheckUrl: '{url}'}}}}\n"
+        );
+        lint("f", &text).unwrap().findings.join("\n")
+    };
+    assert_eq!(said("http://{{ candidate.service }}/healthz"), "");
+    let refused = "spec.strategy.canary.healthCheckUrl: a user and password may not stand in it";
+    assert!(said("http://me:hush@x/").contains(refused), "{}", said("http://me:hush@x/"));
 }

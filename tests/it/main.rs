@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod analysis;
 mod cli;
 mod commands;
 mod crds;
@@ -19,6 +20,7 @@ mod picture;
 mod pod_references;
 mod refusals;
 mod release;
+mod probe;
 mod sample;
 mod scenarios;
 mod sim;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use kube::core::cel::cel::Program;
 use serde_json::Value;
 
 use super::Finding;
 use crate::{
+    analysis::{health_check, problem::problems},
     api::{
         check::Check,
         deployment::DeploymentSpec,
@@ -14,6 +14,7 @@ use crate::{
         package::{PackageSpec, Workload},
         profile::ProfileSpec,
         strategy::Strategy,
+        time_span::TimeSpan,
         version::{Version, VersionRange},
     },
     kinds::workload::render::{Source, render},
@@ -31,7 +32,7 @@ pub fn findings(kind: &str, object: &Value) -> Vec<Finding> {
         }
         "Profile" => {
             if let Ok(profile) = serde_json::from_value::<ProfileSpec>(spec) {
-                found.extend(broken_expressions("/spec/checks", &profile.checks));
+                found.extend(broken_checks("/spec/checks", &profile.checks));
                 found.extend(profile.strategy.iter().flat_map(strategy_findings));
                 found.extend(profile.strategy.iter().flat_map(|strategy| missing_checks(strategy, &profile.checks)));
             }
@@ -76,19 +77,27 @@ fn bad_range(pointer: &str, range: &VersionRange) -> Option<Finding> {
 }
 
 fn strategy_findings(strategy: &Strategy) -> Vec<Finding> {
-    broken_expressions("/spec/strategy/checks", &strategy.checks)
+    let mut found = broken_checks("/spec/strategy/checks", &strategy.checks);
+    let canary = strategy.canary.as_ref().and_then(|canary| canary.health_check_url.as_ref());
+    let blue_green = strategy.blue_green.as_ref().and_then(|blue_green| blue_green.health_check_url.as_ref());
+    found.extend(broken_url("/spec/strategy/canary/healthCheckUrl", canary));
+    found.extend(broken_url("/spec/strategy/blueGreen/healthCheckUrl", blue_green));
+    found
 }
 
-/// Expressions of checks that are not CEL.
-fn broken_expressions(at: &str, checks: &[Check]) -> Vec<Finding> {
-    let expressions = checks.iter().enumerate().flat_map(|(index, check)| {
-        let of = |field: &str, text: &Option<String>| text.clone().map(|text| (format!("{at}/{index}/{field}"), text));
-        [of("success", &check.success), of("failure", &check.failure)].into_iter().flatten()
+/// Checks that could not be made, or not judged.
+fn broken_checks(at: &str, checks: &[Check]) -> Vec<Finding> {
+    let found = checks.iter().enumerate().flat_map(|(index, check)| {
+        problems(check).into_iter().map(move |problem| (format!("{at}/{index}/{}", problem.field), problem.message))
     });
-    let broken = expressions.filter(|(_, text)| Program::compile(text).is_err());
-    broken
-        .map(|(at, text)| Finding::new(at, format!("\"{text}\" is not CEL: write one such as status == 200")))
-        .collect()
+    found.map(|(at, message)| Finding::new(at, message)).collect()
+}
+
+/// A `healthCheckUrl` that could not be asked.
+fn broken_url(at: &str, url: Option<&String>) -> Option<Finding> {
+    let problem = problems(&health_check(url?, TimeSpan::default())).into_iter().next()?;
+    let message = problem.message.strip_prefix("url: ").unwrap_or(&problem.message).to_owned();
+    Some(Finding::new(at.to_owned(), message))
 }
 
 /// Checks that steps of a Profile name and nobody defines. A Deployment's steps may name those of its Profile, which is
