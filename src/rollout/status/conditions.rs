@@ -1,7 +1,7 @@
 //! Conditions: what other programs wait for. All of them are there from the first look on, and their times change only
 //! where their status does.
 
-use super::{Problem, SENTENCE_MAX, Scene, runs, world::Judgement};
+use super::{Problem, SENTENCE_MAX, Scene, UNHINDERED, runs, world::Judgement};
 use crate::{
     api::{
         condition::{Condition, ConditionReason as Reason, ConditionStatus as Status, ConditionType as Type},
@@ -158,7 +158,7 @@ fn stalled(scene: &Scene<'_>, status: &DeploymentStatus, stand: Stand) -> Said {
         (_, Some(Problem::Stalled { reason, message })) => {
             (Status::False, Some(*reason), format!("the run goes on; the next one is held up: {message}"))
         }
-        _ => (Status::False, None, "nothing stands in the way".to_owned()),
+        _ => (Status::False, None, UNHINDERED.to_owned()),
     };
     Said { about: Type::Stalled, status: value, reason: why.unwrap_or_else(|| reason(scene, status)), message }
 }

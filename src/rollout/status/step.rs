@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SENTENCE_MAX, Scene};
+use super::{GATE, SENTENCE_MAX, Scene};
 use crate::{
     api::{
         deployment_status::{CurrentStep, Progress, StepAction},
@@ -97,7 +97,7 @@ fn details(run: &Run, stage: &Stage, who: &str) -> String {
         Stage::Prepare(share) | Stage::Scale(share) => format!("instances of {who} for {share} of the traffic"),
         Stage::Weight(share) => format!("{share} to {who}"),
         Stage::Hold { at_least, .. } => hold(run, stage, who, *at_least),
-        Stage::Approve => format!("{}, until a person promotes", stands(run, who)),
+        Stage::Approve => format!("{}, {GATE}", stands(run, who)),
         Stage::Roll { .. } => format!("instances are replaced by those of {who}"),
         Stage::Turn => format!("the Service turns to {who}"),
         Stage::Return => format!("{who} is behind the Service, to which the traffic returns"),
