@@ -34,8 +34,8 @@ pub struct Event {
 
 /// What happened between two statuses, in the order in which it happened.
 pub fn events(before: &DeploymentStatus, after: &DeploymentStatus) -> Vec<Event> {
-    let parts: [fn(&DeploymentStatus, &DeploymentStatus) -> Vec<Event>; 9] =
-        [answered, ended, started, weighed, failed_checks, turned_back, held, hindered, waits];
+    let parts: [fn(&DeploymentStatus, &DeploymentStatus) -> Vec<Event>; 10] =
+        [answered, replaced, started, weighed, failed_checks, turned_back, held, ended, hindered, waits];
     parts.iter().flat_map(|part| part(before, after)).collect()
 }
 
@@ -73,14 +73,25 @@ fn started(before: &DeploymentStatus, after: &DeploymentStatus) -> Vec<Event> {
     vec![normal("RunStarted", format!("run {}{what}, attempt {}", run.id, run.attempt))]
 }
 
-fn ended(before: &DeploymentStatus, after: &DeploymentStatus) -> Vec<Event> {
-    let is_new = |run: &&FinishedRun| before.history.iter().all(|known| known.run.id != run.run.id);
-    let mut events: Vec<Event> = after.history.iter().filter(is_new).map(end).collect();
+/// The ends of the runs before the one that the status is about.
+fn replaced(before: &DeploymentStatus, after: &DeploymentStatus) -> Vec<Event> {
+    let mut events: Vec<Event> =
+        new_in_history(before, after).filter(|ended| Some(ended.run.id.as_str()) != run_id(after)).map(end).collect();
     events.reverse();
-    if after.phase == Some(Phase::Stopped) && before.phase != after.phase {
-        events.push(normal("Stopped", "nothing runs"));
-    }
     events
+}
+
+fn ended(before: &DeploymentStatus, after: &DeploymentStatus) -> Vec<Event> {
+    let this = new_in_history(before, after).find(|ended| Some(ended.run.id.as_str()) == run_id(after)).map(end);
+    let stopped = after.phase == Some(Phase::Stopped) && before.phase != after.phase;
+    this.into_iter().chain(stopped.then(|| normal("Stopped", "nothing runs"))).collect()
+}
+
+fn new_in_history<'a>(
+    before: &'a DeploymentStatus,
+    after: &'a DeploymentStatus,
+) -> impl Iterator<Item = &'a FinishedRun> {
+    after.history.iter().filter(|ended| before.history.iter().all(|known| known.run.id != ended.run.id))
 }
 
 fn end(ended: &FinishedRun) -> Event {
@@ -102,7 +113,7 @@ fn weighed(before: &DeploymentStatus, after: &DeploymentStatus) -> Vec<Event> {
     let was_share = matches!(step.action, StepAction::SetWeight | StepAction::Switch);
     let went_on = is_same_run(before, after) && next.number > step.number && next.action != StepAction::Rollback;
     let note = step.details.clone().unwrap_or_default();
-    (was_share && went_on).then(|| normal("WeightSet", format!("{note}: in force"))).into_iter().collect()
+    (was_share && went_on).then(|| normal("WeightSet", format!("{note} is in force"))).into_iter().collect()
 }
 
 fn failed_checks(before: &DeploymentStatus, after: &DeploymentStatus) -> Vec<Event> {

@@ -5,7 +5,7 @@ use super::{Problem, SENTENCE_MAX, Scene, UNHINDERED, runs, world::Judgement};
 use crate::{
     api::{
         condition::{Condition, ConditionReason as Reason, ConditionStatus as Status, ConditionType as Type},
-        deployment_status::{DeploymentStatus, Health, Phase},
+        deployment_status::{DeploymentStatus, Health, Phase, Traffic},
     },
     engine::state::Hold,
     rollout::words::{cut, time},
@@ -127,7 +127,9 @@ fn done(scene: &Scene<'_>, status: &DeploymentStatus) -> String {
 }
 
 fn stuck(scene: &Scene<'_>, status: &DeploymentStatus) -> String {
-    let of_error = || status.error.as_ref().map(|error| format!("{}: {}", error.code, error.message));
+    let runs =
+        scene.state().stable.as_ref().map_or_else(String::new, |stable| format!("; {} runs", scene.name(stable)));
+    let of_error = || status.error.as_ref().map(|error| format!("{}: {}{runs}", error.code, error.message));
     let refused = scene.state().refused.clone().filter(|_| scene.problem().is_none());
     let problem = scene.problem().map(|problem| problem.message().to_owned());
     let ended = || status.phase.map(|phase| format!("the run is over: {phase}"));
@@ -175,6 +177,10 @@ fn healthy(scene: &Scene<'_>, health: &Judgement) -> Said {
     Said { about: Type::Healthy, status, reason, message: health.message.clone() }
 }
 
+fn split(traffic: &Traffic) -> String {
+    format!("{} % to the stable revision, {} % to the candidate", traffic.stable, traffic.candidate)
+}
+
 fn verified(scene: &Scene<'_>, status: &DeploymentStatus) -> Said {
     let (value, reason, message) = match &status.traffic {
         _ if scene.known.is_none() => {
@@ -182,13 +188,13 @@ fn verified(scene: &Scene<'_>, status: &DeploymentStatus) -> Said {
         }
         None => (Status::Unknown, Reason::Pending, "there is no traffic yet".to_owned()),
         Some(traffic) if traffic.verified => {
-            (Status::True, Reason::Acknowledged, format!("{} % to the candidate is in force", traffic.candidate))
+            (Status::True, Reason::Acknowledged, format!("{} is in force", split(traffic)))
         }
-        Some(traffic) => {
-            let message =
-                format!("{} % to the candidate is written, and not yet known to be in force", traffic.candidate);
-            (Status::False, Reason::Settling, message)
-        }
+        Some(traffic) => (
+            Status::False,
+            Reason::Settling,
+            format!("{} is written, and not yet known to be in force", split(traffic)),
+        ),
     };
     Said { about: Type::TrafficVerified, status: value, reason, message }
 }

@@ -88,7 +88,7 @@ pub(super) fn health(scene: &Scene<'_>, checks: &[CheckStatus]) -> Judgement {
         return judged(None, "it is stopped".to_owned());
     }
     let (ready, desired) = (in_traffic(scene, known), scene.view.desired.max(1));
-    let count = format!("{ready} of {desired} instances with traffic are ready");
+    let count = format!("{ready} instances with traffic are ready, {desired} are wanted");
     let failed = checks.iter().find(|check| check.phase == CheckPhase::Failed && scene.active().is_some());
     match (ready, failed) {
         (0, _) if state.stable.is_none() && (state.run.is_none() || scene.active().is_some() || scene.is_dry_run()) => {

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// In order, and with faults.
-const SEEDS: [Option<u64>; 4] = [None, Some(1), Some(2), Some(3)];
+const SEEDS: [Option<u64>; 2] = [None, Some(1)];
 
 #[test]
 fn every_scenario_is_told_truly_at_every_look() {
@@ -67,6 +67,19 @@ fn every_last_status_passes_the_rules_of_its_schema_too() {
         let Judgement::Own { findings, .. } = judge(&object).unwrap() else { panic!("it is of another kind") };
         assert_eq!(findings, [], "{}", path.display());
     }
+}
+
+/// The statuses of a scenario without faults, look after look.
+pub fn statuses(name: &str) -> Vec<DeploymentStatus> {
+    let (_, scenario) = scenarios().into_iter().find(|(path, _)| path.ends_with(format!("{name}.yaml"))).unwrap();
+    let story = Story::new(&scenario, None).play(None);
+    let mut teller = Teller::default();
+    let mut told = Vec::new();
+    for looked in &story.operator.looks {
+        told.push(teller.tell(looked));
+        teller.before = told.last().cloned();
+    }
+    told
 }
 
 /// The schema of a status, in the words of JSON Schema.
