@@ -32,7 +32,7 @@ use crate::{
     },
     rollout::{
         checks::{self, Placed},
-        words,
+        words::{self, hexadecimal},
     },
 };
 
@@ -101,8 +101,8 @@ mod default {
     use std::time::Duration;
 
     pub const SHARE: u32 = 1_000;
-    pub const INTERVAL: Duration = Duration::from_secs(300);
-    pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
+    pub const INTERVAL: Duration = Duration::from_mins(5);
+    pub const PROGRESS_DEADLINE: Duration = Duration::from_mins(10);
     pub const SCALE_DOWN_DELAY: Duration = Duration::from_secs(30);
     pub const SETTLE: Duration = Duration::from_secs(2);
     pub const HISTORY: usize = 5;
@@ -111,6 +111,9 @@ mod default {
 
 /// No more pods than a share needs.
 const NO_HEADROOM: u32 = 10_000;
+
+/// The digits of a plan's digest.
+const PLAN_DIGITS: usize = 8;
 
 /// What the request of a validation starts with.
 const VALIDATION: &str = "validate:";
@@ -182,7 +185,7 @@ pub fn is_validation(request: &str) -> bool {
 /// The first characters of a digest of the plan.
 fn digest(plan: &Plan) -> String {
     let json = serde_json::to_vec(plan).unwrap_or_default();
-    Sha256::digest(json).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(json), PLAN_DIGITS)
 }
 
 fn reach(deployment: &DeploymentSpec) -> Reach {

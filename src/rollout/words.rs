@@ -118,6 +118,12 @@ pub fn number<N: TryInto<i32>>(number: N) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
 }
 
+/// The first digits of a digest in hexadecimal.
+pub fn hexadecimal(digest: &[u8], digits: usize) -> String {
+    let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).take(digits);
+    nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect()
+}
+
 /// A text of at most so many characters. One that is cut says so by its last character.
 pub fn cut(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {
@@ -158,8 +164,8 @@ mod tests {
     #[test]
     fn shares_and_times_come_back() {
         for points in 0..=10_000 {
-            let there = Share::of_points(points).unwrap();
-            assert_eq!(share(percent(there)), there);
+            let there = Share::of_points(points);
+            assert_eq!(there.map(percent).map(share), there);
         }
         assert_eq!(moment(&time(Moment(1_999))), Moment(1_000));
         assert_eq!(moment(&time(Moment(u64::MAX))).0, 253_402_207_200_000);

@@ -42,10 +42,10 @@ pub(super) fn conditions(scene: &Scene<'_>, status: &DeploymentStatus, health: &
         healthy(scene, health),
         verified(scene, status),
     ];
-    said.into_iter().map(|said| timed(scene, said)).collect()
+    said.iter().map(|said| timed(scene, said)).collect()
 }
 
-fn timed(scene: &Scene<'_>, said: Said) -> Condition {
+fn timed(scene: &Scene<'_>, said: &Said) -> Condition {
     let before = scene.view.prior.and_then(|prior| prior.conditions.iter().find(|before| before.type_ == said.about));
     let same = before.filter(|before| before.status == said.status);
     Condition {
@@ -59,15 +59,18 @@ fn timed(scene: &Scene<'_>, said: Said) -> Condition {
 }
 
 fn stand(scene: &Scene<'_>, status: &DeploymentStatus) -> Stand {
-    match (scene.problem(), status.phase.unwrap_or_default()) {
-        (Some(Problem::Stalled { .. }), _) => Stand::Stuck,
-        (Some(Problem::Pending { .. }), _) => Stand::Moving,
-        (None, Phase::Paused) => Stand::Held,
-        (None, Phase::Stopped) => Stand::Done,
-        (None, Phase::Succeeded) if quarantine(scene).is_none() => Stand::Done,
-        (None, Phase::Succeeded | Phase::Failed | Phase::Cancelled | Phase::RolledBack) => Stand::Stuck,
-        (None, _) if scene.active().is_none() && scene.state().refused.is_some() => Stand::Stuck,
-        (None, _) => Stand::Moving,
+    match scene.problem() {
+        Some(Problem::Stalled { .. }) => return Stand::Stuck,
+        Some(Problem::Pending { .. }) => return Stand::Moving,
+        None => {}
+    }
+    let refused = scene.active().is_none() && scene.state().refused.is_some();
+    match status.phase.unwrap_or_default() {
+        Phase::Paused => Stand::Held,
+        Phase::Stopped => Stand::Done,
+        Phase::Succeeded if quarantine(scene).is_none() => Stand::Done,
+        phase if phase.is_terminal() || refused => Stand::Stuck,
+        _ => Stand::Moving,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     engine::{
         command::Verb,
         moment::Moment,
+        observed::Revision,
         state::{Attempted, Code, Failure, Hold, Outcome, Purpose, Run},
         verdict::{Verdict, verdict},
     },
@@ -137,7 +138,7 @@ fn details(scene: &Scene<'_>, run: &Run, failure: &Failure) -> Option<String> {
             failed.next().map(|(check, tally)| checks::figures(check, tally))
         }
         Code::Aborted | Code::Cancelled | Code::Superseded | Code::Stopped => None,
-        _ => scene.before()?.waiting_for.as_ref().map(|wait| format!("it waited for {wait}")),
+        Code::ProgressDeadline => scene.before()?.waiting_for.as_ref().map(|wait| format!("it waited for {wait}")),
     }
 }
 
@@ -242,7 +243,7 @@ fn end_of(view: &View<'_>, prior: &DeploymentStatus) -> (Phase, String) {
         return (Phase::Cancelled, "the record of it was lost".to_owned());
     };
     if let Some(failure) = &run.retreat {
-        return (terminal(failure.code, view.record.state.stable.is_some()), failure.message.clone());
+        return (terminal(failure.code, view.record.state.stable.as_ref()), failure.message.clone());
     }
     let now = view.record.state.attempted.as_ref().map(|attempted| &attempted.revision);
     let superseded = state.attempted.as_ref().is_some_and(|before| Some(&before.revision) != now);
@@ -256,11 +257,11 @@ fn end_of(view: &View<'_>, prior: &DeploymentStatus) -> (Phase, String) {
 }
 
 /// The phase in which a run ends that goes back for this reason.
-fn terminal(code: Code, has_stable: bool) -> Phase {
-    match (code, has_stable) {
+fn terminal(code: Code, stable: Option<&Revision>) -> Phase {
+    match (code, stable) {
         (Code::Cancelled | Code::Superseded | Code::Stopped, _) => Phase::Cancelled,
-        (_, true) => Phase::RolledBack,
-        (_, false) => Phase::Failed,
+        (_, Some(_)) => Phase::RolledBack,
+        (_, None) => Phase::Failed,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Between the custom resources and the engine: plans from specs, statuses from states, and events from statuses.
 
+mod choose;
+mod dependencies;
 mod describe;
 mod plan;
 mod status;

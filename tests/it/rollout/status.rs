@@ -251,7 +251,7 @@ fn what_was_not_seen_is_told_as_it_was() {
     );
     assert_eq!(condition(&status, Type::Healthy).reason, Reason::NoAnswer);
     assert_eq!(condition(&status, Type::TrafficVerified).status, Is::Unknown);
-    assert_eq!(status.traffic.unwrap().verified, false);
+    assert!(!status.traffic.unwrap().verified);
 }
 
 #[test]
