@@ -26,7 +26,7 @@ use crate::{
     engine::{
         moment::Moment,
         observed::{Known, Observed, Revision},
-        plan::Router,
+        plan::{Plan, Router},
         state::{Purpose, Run, State},
     },
     rollout::{
@@ -227,7 +227,9 @@ fn reference(scene: &Scene<'_>, revision: &Revision) -> RevisionRef {
 /// Whether the run goes by another plan than the spec now asks for.
 fn pending_changes(scene: &Scene<'_>) -> bool {
     let (Some(run), Some(intent)) = (scene.active(), scene.view.intent) else { return false };
-    run.purpose == Purpose::Deploy && (run.plan != intent.plan || scene.view.record.checks != intent.checks)
+    // The time limit is read at every look.
+    let planned = Plan { timeout: run.plan.timeout, ..intent.plan.clone() };
+    run.purpose == Purpose::Deploy && (run.plan != planned || scene.view.record.checks != intent.checks)
 }
 
 fn answers(scene: &Scene<'_>) -> BTreeMap<String, CommandAnswer> {

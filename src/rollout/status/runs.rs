@@ -11,6 +11,7 @@ use crate::{
         command::Verb,
         moment::Moment,
         observed::Revision,
+        plan::Reach,
         state::{Attempted, Code, Failure, Hold, Outcome, Purpose, Run},
         verdict::{Verdict, verdict},
     },
@@ -63,9 +64,11 @@ fn started(view: &View<'_>, run: &Run) -> Moment {
 
 /// The request that a run of the wanted revision was started for.
 fn request<'a>(view: &View<'a>, run: &Run) -> Option<&'a str> {
-    let attempted: &Attempted = view.record.state.attempted.as_ref()?;
+    let state = &view.record.state;
+    let kept = if run.plan.reach == Reach::Deploy { &state.attempted } else { &state.rehearsed };
+    let attempted: &Attempted = kept.as_ref()?;
     let is_its = run.purpose == Purpose::Deploy && attempted.revision == run.revision;
-    attempted.request.as_deref().filter(|_| is_its).and_then(request_id)
+    attempted.request.as_deref().filter(|_| is_its).and_then(|request| request_id(&run.plan, request))
 }
 
 /// A run of the same revision as the one before it, which did not arrive, is its next attempt.
@@ -114,6 +117,8 @@ pub(super) const fn code(code: Code) -> &'static str {
         Code::Cancelled => "CANCELLED",
         Code::CheckFailed => "CHECK_FAILED",
         Code::ProgressDeadline => "PROGRESS_DEADLINE",
+        Code::Timeout => "TIMEOUT",
+        Code::PodsFailed => "PODS_FAILED",
         Code::Superseded => "SUPERSEDED",
         Code::Stopped => "STOPPED",
     }
@@ -138,7 +143,9 @@ fn details(scene: &Scene<'_>, run: &Run, failure: &Failure) -> Option<String> {
             failed.next().map(|(check, tally)| checks::figures(check, tally))
         }
         Code::Aborted | Code::Cancelled | Code::Superseded | Code::Stopped => None,
-        Code::ProgressDeadline => scene.before()?.waiting_for.as_ref().map(|wait| format!("it waited for {wait}")),
+        Code::ProgressDeadline | Code::Timeout | Code::PodsFailed => {
+            scene.before()?.waiting_for.as_ref().map(|wait| format!("it waited for {wait}"))
+        }
     }
 }
 
@@ -268,5 +275,5 @@ fn terminal(code: Code, stable: Option<&Revision>) -> Phase {
 /// The reason for which a run that failed is stalled.
 pub(super) fn stall(scene: &Scene<'_>) -> Option<ConditionReason> {
     let failure = scene.state().run.as_ref().and_then(failure)?;
-    (failure.code == Code::ProgressDeadline).then_some(ConditionReason::DeadlineExceeded)
+    matches!(failure.code, Code::ProgressDeadline | Code::Timeout).then_some(ConditionReason::DeadlineExceeded)
 }

@@ -16,7 +16,7 @@ use landfall::{
         },
         verdict::NoData,
     },
-    rollout::plan::{Given, Intent, Invalid, Routing, intend, is_validation, request_id},
+    rollout::plan::{Given, Intent, Invalid, Routing, intend, request_id},
 };
 use serde_json::{Value, json};
 
@@ -59,9 +59,11 @@ fn without_a_word_about_it_everything_has_its_documented_default() {
         router: Router::Split { settle: seconds(2) },
         capabilities: ALL,
         checks: Vec::new(),
+        always: Vec::new(),
         on_failure: OnFailure::Rollback,
         first_deploy: FirstDeploy::Skip,
         progress_deadline: Some(seconds(600)),
+        timeout: None,
         scale_down_delay: seconds(30),
         headroom: 10_000,
         not_before: None,
@@ -69,7 +71,7 @@ fn without_a_word_about_it_everything_has_its_documented_default() {
     };
     assert_eq!(intent.plan, plan);
     assert_eq!((intent.keep, intent.pace, intent.power), (5, Pace::Go, Power::Up));
-    assert_eq!((intent.not_before, intent.timeout, intent.request, intent.checks), (None, None, None, Vec::new()));
+    assert_eq!((intent.not_before, intent.request, intent.checks), (None, None, Vec::new()));
 }
 
 #[test]
@@ -95,7 +97,7 @@ fn what_is_written_replaces_every_default() {
     assert_eq!((plan.on_failure, plan.first_deploy), (OnFailure::Pause, FirstDeploy::Gate));
     assert_eq!((plan.not_before, intent.not_before), (Some(Moment(60_000)), Some(Moment(60_000))));
     assert_eq!((intent.keep, intent.pace, intent.power), (0, Pace::Hold, Power::Down));
-    assert_eq!(intent.timeout, Some(seconds(7_200)));
+    assert_eq!(intent.plan.timeout, Some(seconds(7_200)));
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn steps_become_steps() {
     let steps = vec![
         CanaryStep::Weight(percent(20)),
         CanaryStep::Pause(seconds(5)),
-        CanaryStep::Checks,
+        CanaryStep::Checks(vec!["a".to_owned()]),
         CanaryStep::Approval,
         CanaryStep::Weight(percent(60)),
     ];
@@ -172,6 +174,7 @@ fn a_health_check_url_is_a_check_named_health() {
         let (check, definition) = (&intent.plan.checks[0], &intent.checks[0]);
         assert_eq!((check.name.as_str(), check.interval), ("health", seconds(interval)), "{strategy}");
         assert_eq!((check.count, check.failure_limit, check.no_data), (1, 2, NoData::Wait));
+        assert_eq!(intent.plan.always, ["health"]);
         assert_eq!(definition.http.as_ref().unwrap().url, url);
     }
 }
@@ -190,6 +193,7 @@ fn checks_are_those_of_the_strategy_and_those_that_steps_name() {
     let names: Vec<_> =
         intent.plan.checks.iter().map(|check| (check.name.as_str(), check.interval.as_secs())).collect();
     assert_eq!(names, [("always", 10), ("errors", 7), ("latency", 9)]);
+    assert_eq!(intent.plan.always, ["always"]);
     assert_eq!(
         intent.checks.iter().map(|check| check.name.as_str()).collect::<Vec<_>>(),
         ["always", "errors", "latency"]
@@ -280,16 +284,20 @@ fn what_the_package_or_the_router_cannot_do_is_refused() {
 }
 
 #[test]
-fn a_request_starts_a_run_and_so_does_the_end_of_a_dry_run() {
-    let request = |fields: Value| of(&fields, &json!({})).unwrap().request;
-    let [real, named] = [json!({}), json!({"requestId": "a/b"})].map(request);
-    let [dry, validation] = [json!({"dryRun": true, "requestId": "a/b"}), json!({"validateOnly": true})].map(request);
-    assert_eq!((real.clone(), named.as_deref()), (None, Some("deploy/a/b")));
-    let other = request(json!({"dryRun": true, "requestId": "a/b", "strategy": {"rolling": {}}}));
-    let all = [real, named.clone(), dry.clone(), validation.clone(), other];
-    assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 5, "{all:?}");
-    let (named, dry, validation) = (named.unwrap(), dry.unwrap(), validation.unwrap());
-    assert_eq!((request_id(&named), request_id(&dry), request_id(&validation)), (Some("a/b"), Some("a/b"), None));
-    assert_eq!([&named, &dry, &validation].map(|request| is_validation(request)), [false, false, true]);
-    assert_eq!(of(&json!({"dryRun": true}), &json!({})).unwrap().plan.reach, Reach::DryRun);
+fn a_request_starts_a_run_and_so_does_another_plan_of_a_dry_run() {
+    let asked = |fields: Value| {
+        let intent = of(&fields, &json!({})).unwrap();
+        let id = intent.request.as_deref().and_then(|request| request_id(&intent.plan, request)).map(str::to_owned);
+        (intent.plan.reach, intent.request, id)
+    };
+    assert_eq!(asked(json!({})), (Reach::Deploy, None, None));
+    let named = Some("a/b".to_owned());
+    assert_eq!(asked(json!({"requestId": "a/b"})), (Reach::Deploy, named.clone(), named.clone()));
+    let dry = asked(json!({"dryRun": true, "requestId": "a/b"}));
+    assert_eq!((dry.0, dry.2), (Reach::DryRun, named));
+    let validation = asked(json!({"validateOnly": true, "dryRun": true}));
+    assert_eq!((validation.0, validation.2), (Reach::Validate, None));
+    let other = asked(json!({"dryRun": true, "requestId": "a/b", "strategy": {"rolling": {}}}));
+    assert_ne!(dry.1, other.1);
+    assert_ne!(dry.1, validation.1);
 }

@@ -48,6 +48,7 @@ impl Desk {
             candidate: Seen::Absent,
             route: Seen::Absent,
             missing: Seen::Absent,
+            trouble: None,
             measured: Vec::new(),
             commands: Vec::new(),
         };
@@ -297,7 +298,7 @@ fn a_dry_run_says_its_steps_and_a_validation_does_not() {
     let mut desk = Desk::new(json!({"dryRun": true, "requestId": "r1"}));
     let status = desk.look();
     let plan = status.plan.clone().unwrap();
-    assert_eq!(plan.steps[..2], ["v1.0.0: start".to_owned(), "v1.0.0: prepare pods for 100 %".to_owned()]);
+    assert_eq!(plan.steps[..2], ["start", "prepare pods for 100 %"]);
     assert_eq!(stands(&status)[0], (Is::True, Reason::DryRunFinished));
     assert_eq!((status.phase, status.run.unwrap().request_id.as_deref()), (Some(Phase::Succeeded), Some("r1")));
 
@@ -367,7 +368,7 @@ fn a_retry_is_the_next_attempt_and_another_revision_the_first() {
 fn an_error_says_which_check_which_value_and_which_limit() {
     let status = statuses("check-fails-at-40").pop().unwrap();
     let error = status.error.unwrap();
-    assert_eq!((error.code.as_str(), error.step), ("CHECK_FAILED", Some(6)));
+    assert_eq!((error.code.as_str(), error.step), ("CHECK_FAILED", Some(7)));
     assert_eq!(error.message, "check health found status 500: 2 failed, at most 1 may");
     let details = error.details.unwrap();
     assert!(details.contains("2 failures, limit 1; 0 successes of 2 needed"), "{details}");
