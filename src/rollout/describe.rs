@@ -1,12 +1,18 @@
 //! What is worth an event: the transitions between two statuses. Two equal statuses have none, so a look at which nothing
 //! happened tells nobody anything.
 
-use super::status::{GATE, UNHINDERED};
-use crate::api::{
-    command::CommandResult,
-    condition::{Condition, ConditionReason, ConditionType},
-    deployment_status::{CheckPhase, DeploymentStatus, Phase, StepAction},
-    run::{CommandAnswer, FinishedRun},
+use crate::{
+    api::{
+        command::CommandResult,
+        condition::{Condition, ConditionReason, ConditionType},
+        deployment_status::{CheckPhase, DeploymentStatus, Phase, StepAction},
+        run::{CommandAnswer, FinishedRun},
+    },
+    engine::state::Code,
+    rollout::{
+        status::{GATE, UNHINDERED},
+        words::code,
+    },
 };
 
 /// The longest note that the API server takes, in bytes.
@@ -129,8 +135,13 @@ fn turned_back(before: &DeploymentStatus, after: &DeploymentStatus) -> Vec<Event
     let Some(error) = after.error.as_ref().filter(|_| after.phase == Some(Phase::RollingBack)) else {
         return Vec::new();
     };
-    let knew = is_same_run(before, after) && before.phase == after.phase;
-    if knew { Vec::new() } else { vec![warning("RollingBack", format!("{}: {}", error.code, error.message))] }
+    if is_same_run(before, after) && before.phase == after.phase {
+        return Vec::new();
+    }
+    let note = format!("{}: {}", error.code, error.message);
+    // Somebody wanted something else: nothing is wrong.
+    let wanted = [Code::Superseded, Code::Cancelled].map(code).contains(&error.code.as_str());
+    vec![if wanted { normal("RollingBack", note) } else { warning("RollingBack", note) }]
 }
 
 fn held(before: &DeploymentStatus, after: &DeploymentStatus) -> Vec<Event> {

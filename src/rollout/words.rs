@@ -8,7 +8,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::{
     api::{command::Verb as ApiVerb, deployment_status::Phase as ApiPhase, percent::Percent, version::Version},
-    engine::{command::Verb, moment::Moment, phase::Phase, share::Share},
+    engine::{command::Verb, moment::Moment, phase::Phase, share::Share, state::Code},
 };
 
 /// The engine's phase as a status has it.
@@ -83,6 +83,20 @@ pub const fn verb_of(verb: ApiVerb) -> Option<Verb> {
         ApiVerb::Restart => Verb::Restart,
         ApiVerb::Unknown => return None,
     })
+}
+
+/// The word for a failure that programs match on.
+pub const fn code(code: Code) -> &'static str {
+    match code {
+        Code::Aborted => "ABORTED",
+        Code::Cancelled => "CANCELLED",
+        Code::CheckFailed => "CHECK_FAILED",
+        Code::ProgressDeadline => "PROGRESS_DEADLINE",
+        Code::Timeout => "TIMEOUT",
+        Code::PodsFailed => "PODS_FAILED",
+        Code::Superseded => "SUPERSEDED",
+        Code::Stopped => "STOPPED",
+    }
 }
 
 /// A share of the traffic as a spec has it.

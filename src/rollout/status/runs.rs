@@ -19,7 +19,7 @@ use crate::{
         plan::request_id,
         record::{Record, run_id},
         status::Problem,
-        words::{self, cut, moment, number, time},
+        words::{self, code, cut, moment, number, time},
     },
 };
 
@@ -108,20 +108,6 @@ fn failure(run: &Run) -> Option<&Failure> {
     };
     let ended = run.outcome.as_ref().and_then(|outcome| outcome.failure.as_ref());
     ended.or(run.retreat.as_ref()).or(held)
-}
-
-/// The word that programs match on.
-pub(super) const fn code(code: Code) -> &'static str {
-    match code {
-        Code::Aborted => "ABORTED",
-        Code::Cancelled => "CANCELLED",
-        Code::CheckFailed => "CHECK_FAILED",
-        Code::ProgressDeadline => "PROGRESS_DEADLINE",
-        Code::Timeout => "TIMEOUT",
-        Code::PodsFailed => "PODS_FAILED",
-        Code::Superseded => "SUPERSEDED",
-        Code::Stopped => "STOPPED",
-    }
 }
 
 /// `InvalidSpec` as `INVALID_SPEC`.

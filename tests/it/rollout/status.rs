@@ -24,7 +24,10 @@ use landfall::{
 };
 use serde_json::{Value, json};
 
-use super::{UID, deployment, profile, record, told::statuses};
+use super::{
+    UID, deployment, profile, record,
+    told::{statuses, statuses_of},
+};
 
 const ALL: Capabilities = Capabilities { traffic: Ability::Can, pause: Ability::Can, reverse: Ability::Can };
 
@@ -402,4 +405,25 @@ fn a_written_weight_is_not_verified_before_it_is_in_force() {
     };
     assert!(at("20", false) && at("20", true) && at("60", false) && at("60", true) && at("100", true));
     assert!(!at("40", true));
+}
+
+/// How the runs of a story ended, the first one first, as revision, phase and message.
+fn ends(events: &str) -> Vec<(String, Phase, String)> {
+    let text = format!(
+        "title: x\nplan: {{canary: {{initial: 40, increment: 40, interval: 4}}}}\nevents:\n  - {{want: v1}}\n  \
+         - {{when: phase Succeeded, want: v2}}\n{events}\nexpect: {{phase: Succeeded, stable: v3, after: 150}}"
+    );
+    let told = statuses_of(&serde_saphyr::from_str(&text).unwrap());
+    let history = told.last().unwrap().history.clone();
+    let end = |run: FinishedRun| (run.revision.hash, run.phase, run.message.unwrap_or_default());
+    history.into_iter().rev().map(end).collect()
+}
+
+#[test]
+fn a_run_that_one_look_replaces_by_the_next_is_in_the_history_as_it_ended() {
+    let stable = |name: &str| (name.to_owned(), Phase::Succeeded, format!("{name}.0.0 is stable"));
+    let superseded = ("v2".to_owned(), Phase::Cancelled, "revision v3 is wanted now".to_owned());
+    assert_eq!(ends("  - {when: stage 3, want: v3}"), [stable("v1"), superseded, stable("v3")]);
+    // It has all traffic already: only the pods of the old revision are left to go.
+    assert_eq!(ends("  - {when: stage 9, want: v3}"), [stable("v1"), stable("v2"), stable("v3")]);
 }

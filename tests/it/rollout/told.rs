@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::{UID, asked, deployment, record};
 use crate::{
     scenarios::scenarios,
-    sim::{operator::Looked, story::Story},
+    sim::{operator::Looked, scenario::Scenario, story::Story},
 };
 
 /// In order, and with faults.
@@ -72,7 +72,11 @@ fn every_last_status_passes_the_rules_of_its_schema_too() {
 /// The statuses of a scenario without faults, look after look.
 pub fn statuses(name: &str) -> Vec<DeploymentStatus> {
     let (_, scenario) = scenarios().into_iter().find(|(path, _)| path.ends_with(format!("{name}.yaml"))).unwrap();
-    let story = Story::new(&scenario, None).play(None);
+    statuses_of(&scenario)
+}
+
+pub fn statuses_of(scenario: &Scenario) -> Vec<DeploymentStatus> {
+    let story = Story::new(scenario, None).play(None);
     let mut teller = Teller::default();
     let mut told = Vec::new();
     for looked in &story.operator.looks {
