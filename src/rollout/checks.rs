@@ -52,7 +52,7 @@ pub fn place(at: &str, strategy: &Strategy, of_profile: &[Check]) -> Result<Plac
     let named = named(strategy);
     let free = strategy.checks.iter().filter(|check| !named.contains(check.name.as_str()));
     let always: Vec<Check> = health.iter().chain(free).cloned().collect();
-    let names: Vec<String> = always.iter().map(|check| check.name.clone()).collect();
+    let everywhere: Vec<String> = always.iter().map(|check| check.name.clone()).collect();
     let mut definitions = always;
     for (index, name) in steps(strategy)
         .iter()
@@ -67,7 +67,7 @@ pub fn place(at: &str, strategy: &Strategy, of_profile: &[Check]) -> Result<Plac
         check_interval(at, check)?;
         definitions.push(check.clone());
     }
-    Ok(Placed { definitions, always: names })
+    Ok(Placed { definitions, always: everywhere })
 }
 
 fn unknown(at: &str, step: usize, name: &str) -> Invalid {

@@ -258,9 +258,9 @@ mod tests {
     }
 
     fn command(word: &str, value: &str) -> Command {
-        let asked = one(word, value);
+        let mut asked = one(word, value);
         assert_eq!(asked.refused, []);
-        asked.commands.into_iter().next().unwrap()
+        asked.commands.remove(0)
     }
 
     #[test]

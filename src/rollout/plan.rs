@@ -32,7 +32,7 @@ use crate::{
     },
     rollout::{
         checks::{self, Placed},
-        words,
+        words::{self, hexadecimal},
     },
 };
 
@@ -73,8 +73,6 @@ pub struct Intent {
     pub power: Power,
     /// The earliest start, as the plan has it.
     pub not_before: Option<Moment>,
-    /// The longest time of a run.
-    pub timeout: Option<Duration>,
     /// A change starts a new run of the same revision; see [`request_id`].
     pub request: Option<String>,
 }
@@ -101,8 +99,8 @@ mod default {
     use std::time::Duration;
 
     pub const SHARE: u32 = 1_000;
-    pub const INTERVAL: Duration = Duration::from_secs(300);
-    pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
+    pub const INTERVAL: Duration = Duration::from_mins(5);
+    pub const PROGRESS_DEADLINE: Duration = Duration::from_mins(10);
     pub const SCALE_DOWN_DELAY: Duration = Duration::from_secs(30);
     pub const SETTLE: Duration = Duration::from_secs(2);
     pub const HISTORY: usize = 5;
@@ -112,8 +110,8 @@ mod default {
 /// No more pods than a share needs.
 const NO_HEADROOM: u32 = 10_000;
 
-/// What the request of a validation starts with.
-const VALIDATION: &str = "validate:";
+/// The digits of a plan's digest.
+const PLAN_DIGITS: usize = 8;
 
 /// The most that plan, stages and checks may have as JSON, in bytes: all of it is remembered in the status.
 const MEMORY_MAX: usize = 100_000;
@@ -135,7 +133,6 @@ pub fn intend(deployment: &DeploymentSpec, profile: &ProfileSpec, given: Given<'
         pace: if deployment.paused == Some(true) { Pace::Hold } else { Pace::Go },
         power: if deployment.stopped == Some(true) { Power::Down } else { Power::Up },
         not_before: plan.not_before,
-        timeout: deployment.timeout.map(TimeSpan::as_duration),
         request: request(deployment, &plan),
         plan,
     };
@@ -158,36 +155,36 @@ impl Intent {
     }
 }
 
-/// What starts a new run of the same revision: another request, a dry run that becomes a real one, and of a dry run
-/// another plan.
+/// What starts a new run of the same revision: another request, and of a run that touches nothing also another plan.
 fn request(deployment: &DeploymentSpec, plan: &Plan) -> Option<String> {
-    let id = deployment.request_id.as_deref().unwrap_or_default();
-    match plan.reach {
-        Reach::Deploy => deployment.request_id.as_ref().map(|id| format!("deploy/{id}")),
-        Reach::DryRun if deployment.validate_only == Some(true) => Some(format!("{VALIDATION}{}/{id}", digest(plan))),
-        Reach::DryRun => Some(format!("dry-run:{}/{id}", digest(plan))),
+    match (&deployment.request_id, plan.reach) {
+        (id, Reach::Deploy) => id.clone(),
+        (id, Reach::DryRun | Reach::Validate) => {
+            Some(format!("{}/{}", digest(plan), id.as_deref().unwrap_or_default()))
+        }
     }
 }
 
-/// `spec.requestId` of a request.
-pub fn request_id(request: &str) -> Option<&str> {
-    request.split_once('/').map(|(_, id)| id).filter(|id| !id.is_empty())
-}
-
-/// Whether a request only asks whether the spec is right.
-pub fn is_validation(request: &str) -> bool {
-    request.starts_with(VALIDATION)
+/// `spec.requestId` of the request that a run of this plan was started for.
+pub fn request_id<'a>(plan: &Plan, request: &'a str) -> Option<&'a str> {
+    match plan.reach {
+        Reach::Deploy => Some(request),
+        Reach::DryRun | Reach::Validate => request.split_once('/').map(|(_, id)| id).filter(|id| !id.is_empty()),
+    }
 }
 
 /// The first characters of a digest of the plan.
 fn digest(plan: &Plan) -> String {
     let json = serde_json::to_vec(plan).unwrap_or_default();
-    Sha256::digest(json).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(json), PLAN_DIGITS)
 }
 
 fn reach(deployment: &DeploymentSpec) -> Reach {
-    let only_said = deployment.dry_run == Some(true) || deployment.validate_only == Some(true);
-    if only_said { Reach::DryRun } else { Reach::Deploy }
+    match (deployment.dry_run, deployment.validate_only) {
+        (_, Some(true)) => Reach::Validate,
+        (Some(true), _) => Reach::DryRun,
+        _ => Reach::Deploy,
+    }
 }
 
 /// A strategy, and where a person finds it.
@@ -271,7 +268,7 @@ impl Source {
             (None, Some(pause), None) => {
                 Ok(pause.duration.map_or(CanaryStep::Approval, |time| CanaryStep::Pause(time.as_duration())))
             }
-            (None, None, Some(_)) => Ok(CanaryStep::Checks),
+            (None, None, Some(names)) => Ok(CanaryStep::Checks(names.clone())),
             _ => Err(self.invalid(
                 &format!(".canary.steps[{at}]"),
                 "a step is exactly one of weight, pause and checks: split it into several steps",
@@ -316,6 +313,7 @@ impl Source {
             },
             capabilities: given.capabilities,
             checks: placed.definitions.iter().map(checks::of_engine).collect(),
+            always: placed.always.clone(),
             on_failure: match own.on_failure.unwrap_or_default() {
                 strategy::OnFailure::Rollback => OnFailure::Rollback,
                 strategy::OnFailure::Pause => OnFailure::Pause,
@@ -325,6 +323,7 @@ impl Source {
                 strategy::FirstDeploy::Gate => FirstDeploy::Gate,
             },
             progress_deadline: Some(own.progress_deadline.map_or(default::PROGRESS_DEADLINE, TimeSpan::as_duration)),
+            timeout: deployment.timeout.map(TimeSpan::as_duration),
             scale_down_delay: own.scale_down_delay.map_or(default::SCALE_DOWN_DELAY, TimeSpan::as_duration),
             headroom: NO_HEADROOM,
             not_before: deployment.schedule_at.as_ref().map(words::moment),
@@ -338,7 +337,7 @@ impl Source {
             plan::Invalid::NoIncrement => ".canary.increment",
             plan::Invalid::NoSurge => ".rolling.maxSurge",
             plan::Invalid::CheckBeforeTraffic => ".canary.steps",
-            plan::Invalid::NoCount(_) | plan::Invalid::Twice(_) => ".checks",
+            plan::Invalid::NoCount(_) | plan::Invalid::Twice(_) | plan::Invalid::UnknownCheck(_) => ".checks",
             plan::Invalid::CannotSplit | plan::Invalid::Headroom => "",
         };
         self.invalid(field, invalid.to_string())

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     api::check::Check,
     engine::{moment::Moment, observed::Revision, state::State},
+    rollout::words::hexadecimal,
 };
 
 /// The form of [`Record`] that this program writes and reads. Another one is as good as none: the state is then read back
@@ -105,9 +106,7 @@ const RUN_HASH: usize = 10;
 /// it: to the second, as a status has it, so that whoever reads the status finds the same id.
 pub fn run_id(uid: &str, number: u64, started: Moment) -> String {
     let digest = Sha256::digest(format!("{uid}/{number}/{}", started.0 / 1000).as_bytes());
-    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).take(RUN_HASH);
-    let hash: String = digits.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect();
-    format!("{RUN_PREFIX}{hash}")
+    format!("{RUN_PREFIX}{}", hexadecimal(&digest, RUN_HASH))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::{
     api::{command::Verb as ApiVerb, deployment_status::Phase as ApiPhase, percent::Percent, version::Version},
-    engine::{command::Verb, moment::Moment, phase::Phase, share::Share},
+    engine::{command::Verb, moment::Moment, phase::Phase, share::Share, state::Code},
 };
 
 /// The engine's phase as a status has it.
@@ -85,6 +85,20 @@ pub const fn verb_of(verb: ApiVerb) -> Option<Verb> {
     })
 }
 
+/// The word for a failure that programs match on.
+pub const fn code(code: Code) -> &'static str {
+    match code {
+        Code::Aborted => "ABORTED",
+        Code::Cancelled => "CANCELLED",
+        Code::CheckFailed => "CHECK_FAILED",
+        Code::ProgressDeadline => "PROGRESS_DEADLINE",
+        Code::Timeout => "TIMEOUT",
+        Code::PodsFailed => "PODS_FAILED",
+        Code::Superseded => "SUPERSEDED",
+        Code::Stopped => "STOPPED",
+    }
+}
+
 /// A share of the traffic as a spec has it.
 pub fn share(percent: Percent) -> Share {
     u32::try_from(percent.basis_points()).ok().and_then(Share::of_points).unwrap_or(Share::NONE)
@@ -116,6 +130,12 @@ pub fn version_of(shown: &str) -> Option<Version> {
 /// A number for a status.
 pub fn number<N: TryInto<i32>>(number: N) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
+}
+
+/// The first digits of a digest in hexadecimal.
+pub fn hexadecimal(digest: &[u8], digits: usize) -> String {
+    let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).take(digits);
+    nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect()
 }
 
 /// A text of at most so many characters. One that is cut says so by its last character.
@@ -158,8 +178,8 @@ mod tests {
     #[test]
     fn shares_and_times_come_back() {
         for points in 0..=10_000 {
-            let there = Share::of_points(points).unwrap();
-            assert_eq!(share(percent(there)), there);
+            let there = Share::of_points(points);
+            assert_eq!(there.map(percent).map(share), there);
         }
         assert_eq!(moment(&time(Moment(1_999))), Moment(1_000));
         assert_eq!(moment(&time(Moment(u64::MAX))).0, 253_402_207_200_000);

@@ -21,6 +21,7 @@ mod pod_references;
 mod refusals;
 mod release;
 mod probe;
+mod rollout;
 mod sample;
 mod scenarios;
 mod sim;

@@ -1,6 +1,6 @@
 //! How the checks of the run stand.
 
-use super::{SENTENCE_MAX, Scene, step};
+use super::{SENTENCE_MAX, Scene};
 use crate::{
     api::deployment_status::{CheckPhase, CheckStatus},
     engine::verdict::{Check, Tally, Verdict, verdict},
@@ -13,10 +13,10 @@ const VALUE_MAX: usize = 200;
 /// The checks of the run under way, or of the last one. Outside of the steps that make a check, it stands as it stood last.
 pub(super) fn checks(scene: &Scene<'_>) -> Vec<CheckStatus> {
     let Some(run) = scene.state().run.as_ref().filter(|_| !scene.is_dry_run()) else { return Vec::new() };
-    let made_here = run.stage().map(|stage| step::checks_of(run, stage)).unwrap_or_default();
+    let made_here = run.checks();
     let status = |check: &Check| match run.tallies.get(&check.name) {
         Some(tally) => told(check, tally),
-        None if made_here.contains(&check.name.as_str()) => told(check, &Tally::default()),
+        None if made_here.contains(&check.name) => told(check, &Tally::default()),
         None => before(scene, &check.name).unwrap_or_else(|| told(check, &Tally::default())),
     };
     run.plan.checks.iter().map(status).collect()

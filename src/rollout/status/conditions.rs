@@ -1,11 +1,11 @@
 //! Conditions: what other programs wait for. All of them are there from the first look on, and their times change only
 //! where their status does.
 
-use super::{Problem, SENTENCE_MAX, Scene, runs, world::Judgement};
+use super::{Problem, SENTENCE_MAX, Scene, UNHINDERED, runs, world::Judgement};
 use crate::{
     api::{
         condition::{Condition, ConditionReason as Reason, ConditionStatus as Status, ConditionType as Type},
-        deployment_status::{DeploymentStatus, Health, Phase},
+        deployment_status::{DeploymentStatus, Health, Phase, Traffic},
     },
     engine::state::Hold,
     rollout::words::{cut, time},
@@ -42,10 +42,10 @@ pub(super) fn conditions(scene: &Scene<'_>, status: &DeploymentStatus, health: &
         healthy(scene, health),
         verified(scene, status),
     ];
-    said.into_iter().map(|said| timed(scene, said)).collect()
+    said.iter().map(|said| timed(scene, said)).collect()
 }
 
-fn timed(scene: &Scene<'_>, said: Said) -> Condition {
+fn timed(scene: &Scene<'_>, said: &Said) -> Condition {
     let before = scene.view.prior.and_then(|prior| prior.conditions.iter().find(|before| before.type_ == said.about));
     let same = before.filter(|before| before.status == said.status);
     Condition {
@@ -59,15 +59,18 @@ fn timed(scene: &Scene<'_>, said: Said) -> Condition {
 }
 
 fn stand(scene: &Scene<'_>, status: &DeploymentStatus) -> Stand {
-    match (scene.problem(), status.phase.unwrap_or_default()) {
-        (Some(Problem::Stalled { .. }), _) => Stand::Stuck,
-        (Some(Problem::Pending { .. }), _) => Stand::Moving,
-        (None, Phase::Paused) => Stand::Held,
-        (None, Phase::Stopped) => Stand::Done,
-        (None, Phase::Succeeded) if quarantine(scene).is_none() => Stand::Done,
-        (None, Phase::Succeeded | Phase::Failed | Phase::Cancelled | Phase::RolledBack) => Stand::Stuck,
-        (None, _) if scene.active().is_none() && scene.state().refused.is_some() => Stand::Stuck,
-        (None, _) => Stand::Moving,
+    match scene.problem() {
+        Some(Problem::Stalled { .. }) => return Stand::Stuck,
+        Some(Problem::Pending { .. }) => return Stand::Moving,
+        None => {}
+    }
+    let refused = scene.active().is_none() && scene.state().refused.is_some();
+    match status.phase.unwrap_or_default() {
+        Phase::Paused => Stand::Held,
+        Phase::Stopped => Stand::Done,
+        Phase::Succeeded if quarantine(scene).is_none() => Stand::Done,
+        phase if phase.is_terminal() || refused => Stand::Stuck,
+        _ => Stand::Moving,
     }
 }
 
@@ -127,7 +130,9 @@ fn done(scene: &Scene<'_>, status: &DeploymentStatus) -> String {
 }
 
 fn stuck(scene: &Scene<'_>, status: &DeploymentStatus) -> String {
-    let of_error = || status.error.as_ref().map(|error| format!("{}: {}", error.code, error.message));
+    let runs =
+        scene.state().stable.as_ref().map_or_else(String::new, |stable| format!("; {} runs", scene.name(stable)));
+    let of_error = || status.error.as_ref().map(|error| format!("{}: {}{runs}", error.code, error.message));
     let refused = scene.state().refused.clone().filter(|_| scene.problem().is_none());
     let problem = scene.problem().map(|problem| problem.message().to_owned());
     let ended = || status.phase.map(|phase| format!("the run is over: {phase}"));
@@ -158,7 +163,7 @@ fn stalled(scene: &Scene<'_>, status: &DeploymentStatus, stand: Stand) -> Said {
         (_, Some(Problem::Stalled { reason, message })) => {
             (Status::False, Some(*reason), format!("the run goes on; the next one is held up: {message}"))
         }
-        _ => (Status::False, None, "nothing stands in the way".to_owned()),
+        _ => (Status::False, None, UNHINDERED.to_owned()),
     };
     Said { about: Type::Stalled, status: value, reason: why.unwrap_or_else(|| reason(scene, status)), message }
 }
@@ -175,6 +180,10 @@ fn healthy(scene: &Scene<'_>, health: &Judgement) -> Said {
     Said { about: Type::Healthy, status, reason, message: health.message.clone() }
 }
 
+fn split(traffic: &Traffic) -> String {
+    format!("{} % to the stable revision, {} % to the candidate", traffic.stable, traffic.candidate)
+}
+
 fn verified(scene: &Scene<'_>, status: &DeploymentStatus) -> Said {
     let (value, reason, message) = match &status.traffic {
         _ if scene.known.is_none() => {
@@ -182,13 +191,13 @@ fn verified(scene: &Scene<'_>, status: &DeploymentStatus) -> Said {
         }
         None => (Status::Unknown, Reason::Pending, "there is no traffic yet".to_owned()),
         Some(traffic) if traffic.verified => {
-            (Status::True, Reason::Acknowledged, format!("{} % to the candidate is in force", traffic.candidate))
+            (Status::True, Reason::Acknowledged, format!("{} is in force", split(traffic)))
         }
-        Some(traffic) => {
-            let message =
-                format!("{} % to the candidate is written, and not yet known to be in force", traffic.candidate);
-            (Status::False, Reason::Settling, message)
-        }
+        Some(traffic) => (
+            Status::False,
+            Reason::Settling,
+            format!("{} is written, and not yet known to be in force", split(traffic)),
+        ),
     };
     Said { about: Type::TrafficVerified, status: value, reason, message }
 }

@@ -12,18 +12,21 @@ mod runs;
 mod step;
 mod world;
 
+use std::collections::BTreeMap;
+
 use crate::{
     api::{
+        DEPLOYMENT_LABEL,
         condition::ConditionReason,
         deployment::DeploymentSpec,
         deployment_status::{DeploymentStatus, Phase, RevisionRef, Revisions},
-        run::Run as RunStatus,
+        run::{CommandAnswer, Run as RunStatus},
         version::Version,
     },
     engine::{
         moment::Moment,
         observed::{Known, Observed, Revision},
-        plan::Router,
+        plan::{Plan, Router},
         state::{Purpose, Run, State},
     },
     rollout::{
@@ -36,6 +39,12 @@ use crate::{
 
 /// The longest sentence of a status, in characters.
 const SENTENCE_MAX: usize = 1024;
+
+/// How the details of a step end that waits for a person's promote.
+pub const GATE: &str = "until a person promotes";
+
+/// What the condition Stalled says while nothing hinders a run, and would not hinder the next one.
+pub const UNHINDERED: &str = "nothing stands in the way";
 
 /// The longest version, hash or commit of a revision, in characters.
 const REVISION_MAX: usize = 64;
@@ -182,7 +191,7 @@ pub fn report(view: &View<'_>) -> DeploymentStatus {
         health: health.word,
         instances: instances.clone().or_else(|| view.prior?.instances.clone()),
         replicas: world::replicas(&scene),
-        selector: Some(format!("{}={}", crate::api::DEPLOYMENT_LABEL, view.subject.label)),
+        selector: Some(format!("{}={}", DEPLOYMENT_LABEL, view.subject.label)),
         checks,
         error,
         pending_changes: pending_changes(&scene).then_some(true),
@@ -218,11 +227,13 @@ fn reference(scene: &Scene<'_>, revision: &Revision) -> RevisionRef {
 /// Whether the run goes by another plan than the spec now asks for.
 fn pending_changes(scene: &Scene<'_>) -> bool {
     let (Some(run), Some(intent)) = (scene.active(), scene.view.intent) else { return false };
-    run.purpose == Purpose::Deploy && (run.plan != intent.plan || scene.view.record.checks != intent.checks)
+    // The time limit is read at every look.
+    let planned = Plan { timeout: run.plan.timeout, ..intent.plan.clone() };
+    run.purpose == Purpose::Deploy && (run.plan != planned || scene.view.record.checks != intent.checks)
 }
 
-fn answers(scene: &Scene<'_>) -> std::collections::BTreeMap<String, crate::api::run::CommandAnswer> {
-    let none = std::collections::BTreeMap::new();
+fn answers(scene: &Scene<'_>) -> BTreeMap<String, CommandAnswer> {
+    let none = BTreeMap::new();
     let prior = scene.view.prior.map_or(&none, |prior| &prior.commands);
     commands::answers(scene.view.asked, scene.view.record, prior, scene.view.now)
 }

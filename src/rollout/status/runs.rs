@@ -10,14 +10,16 @@ use crate::{
     engine::{
         command::Verb,
         moment::Moment,
+        observed::Revision,
+        plan::Reach,
         state::{Attempted, Code, Failure, Hold, Outcome, Purpose, Run},
         verdict::{Verdict, verdict},
     },
     rollout::{
         plan::request_id,
-        record::run_id,
+        record::{Record, run_id},
         status::Problem,
-        words::{self, cut, moment, number, time},
+        words::{self, code, cut, moment, number, time},
     },
 };
 
@@ -44,22 +46,29 @@ pub(super) fn run(view: &View<'_>) -> Option<RunStatus> {
     })
 }
 
-/// When the run began: as it was stamped, or as the status before has it, or now, if it was not there before.
+/// When the run began: as it was stamped, unless the status before says otherwise of the same run; now, if it was not
+/// there before.
 fn started(view: &View<'_>, run: &Run) -> Moment {
     let stamped = view.record.started.filter(|started| started.run == run.number).map(|started| started.at);
-    let before = || {
+    let of_status = || {
         let before = view.prior?.run.as_ref()?;
         let at = moment(before.started_at.as_ref()?);
         (run_id(view.subject.uid, run.number, at) == before.id).then_some(at)
     };
-    stamped.or_else(before).unwrap_or(view.now)
+    match (of_status(), stamped) {
+        (Some(before), Some(stamped)) if before.0 / 1000 == stamped.0 / 1000 => stamped,
+        (Some(before), _) => before,
+        (None, stamped) => stamped.unwrap_or(view.now),
+    }
 }
 
 /// The request that a run of the wanted revision was started for.
 fn request<'a>(view: &View<'a>, run: &Run) -> Option<&'a str> {
-    let attempted: &Attempted = view.record.state.attempted.as_ref()?;
+    let state = &view.record.state;
+    let kept = if run.plan.reach == Reach::Deploy { &state.attempted } else { &state.rehearsed };
+    let attempted: &Attempted = kept.as_ref()?;
     let is_its = run.purpose == Purpose::Deploy && attempted.revision == run.revision;
-    attempted.request.as_deref().filter(|_| is_its).and_then(request_id)
+    attempted.request.as_deref().filter(|_| is_its).and_then(|request| request_id(&run.plan, request))
 }
 
 /// A run of the same revision as the one before it, which did not arrive, is its next attempt.
@@ -101,18 +110,6 @@ fn failure(run: &Run) -> Option<&Failure> {
     ended.or(run.retreat.as_ref()).or(held)
 }
 
-/// The word that programs match on.
-pub(super) const fn code(code: Code) -> &'static str {
-    match code {
-        Code::Aborted => "ABORTED",
-        Code::Cancelled => "CANCELLED",
-        Code::CheckFailed => "CHECK_FAILED",
-        Code::ProgressDeadline => "PROGRESS_DEADLINE",
-        Code::Superseded => "SUPERSEDED",
-        Code::Stopped => "STOPPED",
-    }
-}
-
 /// `InvalidSpec` as `INVALID_SPEC`.
 fn capitals(word: &str) -> String {
     let mut text = String::new();
@@ -132,7 +129,9 @@ fn details(scene: &Scene<'_>, run: &Run, failure: &Failure) -> Option<String> {
             failed.next().map(|(check, tally)| checks::figures(check, tally))
         }
         Code::Aborted | Code::Cancelled | Code::Superseded | Code::Stopped => None,
-        _ => scene.before()?.waiting_for.as_ref().map(|wait| format!("it waited for {wait}")),
+        Code::ProgressDeadline | Code::Timeout | Code::PodsFailed => {
+            scene.before()?.waiting_for.as_ref().map(|wait| format!("it waited for {wait}"))
+        }
     }
 }
 
@@ -200,7 +199,7 @@ fn by(scene: &Scene<'_>, run: &Run, outcome: &Outcome) -> Option<String> {
 }
 
 /// The end of a run that was under way at the look before, and in whose place another one stands already: one look can
-/// end a run and begin the next.
+/// end a run and begin the next. What the run was is read from the record of that look.
 fn ended_unseen(view: &View<'_>) -> Option<FinishedRun> {
     let prior = view.prior?;
     let before = prior.run.as_ref().filter(|before| before.completed_at.is_none())?;
@@ -208,8 +207,7 @@ fn ended_unseen(view: &View<'_>) -> Option<FinishedRun> {
     if run.is_some_and(|run| run_id(view.subject.uid, run.number, started(view, run)) == before.id) {
         return None;
     }
-    let revision = carried(prior);
-    let (phase, message) = end_of(view, prior, &revision);
+    let (phase, message) = end_of(view, prior);
     let started = before.started_at.as_ref().map(moment);
     Some(FinishedRun {
         run: RunStatus {
@@ -217,7 +215,7 @@ fn ended_unseen(view: &View<'_>) -> Option<FinishedRun> {
             duration_ms: started.and_then(|started| i64::try_from(view.now.0.saturating_sub(started.0)).ok()),
             ..before.clone()
         },
-        revision,
+        revision: carried(prior),
         phase,
         by: None,
         message: Some(cut(&message, SENTENCE_MAX)),
@@ -230,41 +228,38 @@ fn carried(prior: &DeploymentStatus) -> RevisionRef {
     revisions.candidate.or(revisions.stable).unwrap_or_default()
 }
 
-fn end_of(view: &View<'_>, prior: &DeploymentStatus, revision: &RevisionRef) -> (Phase, String) {
-    let state = &view.record.state;
-    let was_candidate = prior.revision.as_ref().is_some_and(|revisions| revisions.candidate.is_some());
-    let is_stable = state.stable.as_ref().is_some_and(|stable| stable.0 == revision.hash);
-    let attempted = state.attempted.as_ref().is_some_and(|attempted| attempted.revision.0 == revision.hash);
-    if state.run.as_ref().is_none_or(|run| run.hold == Some(Hold::Recovered)) {
+/// How a run ended that is not there any more: it went back, or was superseded, or else it arrived.
+fn end_of(view: &View<'_>, prior: &DeploymentStatus) -> (Phase, String) {
+    let record = prior.record.as_deref().and_then(Record::read);
+    let Some((state, run)) = record.as_ref().and_then(|record| Some((&record.state, record.state.run.as_ref()?)))
+    else {
         return (Phase::Cancelled, "the record of it was lost".to_owned());
+    };
+    if let Some(failure) = &run.retreat {
+        return (terminal(failure.code, view.record.state.stable.as_ref()), failure.message.clone());
     }
-    match &prior.error {
-        Some(error) if prior.phase == Some(Phase::RollingBack) => {
-            (terminal(&error.code, state.stable.is_some()), error.message.clone())
-        }
-        _ if is_stable && (was_candidate || attempted) => {
-            (Phase::Succeeded, format!("{} is stable", name_of(revision)))
-        }
-        _ => (Phase::Cancelled, "another revision is wanted now".to_owned()),
+    let now = view.record.state.attempted.as_ref().map(|attempted| &attempted.revision);
+    let superseded = state.attempted.as_ref().is_some_and(|before| Some(&before.revision) != now);
+    if superseded && view.record.state.stable == state.stable {
+        return (
+            Phase::Cancelled,
+            format!("revision {} is wanted now", now.map_or("", |revision| revision.0.as_str())),
+        );
     }
-}
-
-fn name_of(revision: &RevisionRef) -> &str {
-    if revision.version.is_empty() { &revision.hash } else { &revision.version }
+    (Phase::Succeeded, format!("{} is stable", view.record.versions.get(&run.revision).unwrap_or(&run.revision.0)))
 }
 
 /// The phase in which a run ends that goes back for this reason.
-fn terminal(code_of_error: &str, has_stable: bool) -> Phase {
-    let by_person = [Code::Cancelled, Code::Superseded, Code::Stopped];
-    match (by_person.iter().any(|known| code(*known) == code_of_error), has_stable) {
-        (true, _) => Phase::Cancelled,
-        (false, true) => Phase::RolledBack,
-        (false, false) => Phase::Failed,
+fn terminal(code: Code, stable: Option<&Revision>) -> Phase {
+    match (code, stable) {
+        (Code::Cancelled | Code::Superseded | Code::Stopped, _) => Phase::Cancelled,
+        (_, Some(_)) => Phase::RolledBack,
+        (_, None) => Phase::Failed,
     }
 }
 
 /// The reason for which a run that failed is stalled.
 pub(super) fn stall(scene: &Scene<'_>) -> Option<ConditionReason> {
     let failure = scene.state().run.as_ref().and_then(failure)?;
-    (failure.code == Code::ProgressDeadline).then_some(ConditionReason::DeadlineExceeded)
+    matches!(failure.code, Code::ProgressDeadline | Code::Timeout).then_some(ConditionReason::DeadlineExceeded)
 }

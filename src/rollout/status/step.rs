@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SENTENCE_MAX, Scene};
+use super::{GATE, SENTENCE_MAX, Scene};
 use crate::{
     api::{
         deployment_status::{CurrentStep, Progress, StepAction},
@@ -16,10 +16,7 @@ use crate::{
         state::Run,
         verdict::Check,
     },
-    rollout::{
-        plan::is_validation,
-        words::{cut, number, time},
-    },
+    rollout::words::{cut, number, time},
 };
 
 /// The most steps that a plan of a status shows.
@@ -28,7 +25,7 @@ const STEPS_MAX: usize = 100;
 impl Scene<'_> {
     /// Whether the run only said what it would do.
     pub(super) fn is_dry_run(&self) -> bool {
-        self.state().run.as_ref().is_some_and(|run| run.plan.reach == Reach::DryRun)
+        self.state().run.as_ref().is_some_and(|run| run.plan.reach != Reach::Deploy)
     }
 }
 
@@ -74,7 +71,7 @@ fn action(run: &Run, stage: &Stage) -> StepAction {
         Stage::Weight(_) if at_once => StepAction::Switch,
         Stage::Turn if at_once && !run.plan.splits() => StepAction::Switch,
         Stage::Weight(_) => StepAction::SetWeight,
-        Stage::Hold { .. } if checks_of(run, stage).is_empty() => StepAction::Pause,
+        Stage::Hold { .. } if checks_of(stage).is_empty() => StepAction::Pause,
         Stage::Hold { .. } => StepAction::Check,
         Stage::Approve => StepAction::Pause,
         Stage::Roll { .. } | Stage::Renew(_) => StepAction::Replace,
@@ -84,10 +81,10 @@ fn action(run: &Run, stage: &Stage) -> StepAction {
 }
 
 /// The names of the checks that a stage makes.
-pub(super) fn checks_of<'a>(run: &'a Run, stage: &'a Stage) -> Vec<&'a str> {
+fn checks_of(stage: &Stage) -> &[String] {
     match stage {
-        Stage::Hold { checked: true, .. } => run.plan.checks.iter().map(|check| check.name.as_str()).collect(),
-        _ => Vec::new(),
+        Stage::Hold { checks, .. } => checks,
+        _ => &[],
     }
 }
 
@@ -97,7 +94,7 @@ fn details(run: &Run, stage: &Stage, who: &str) -> String {
         Stage::Prepare(share) | Stage::Scale(share) => format!("instances of {who} for {share} of the traffic"),
         Stage::Weight(share) => format!("{share} to {who}"),
         Stage::Hold { at_least, .. } => hold(run, stage, who, *at_least),
-        Stage::Approve => format!("{}, until a person promotes", stands(run, who)),
+        Stage::Approve => format!("{}, {GATE}", stands(run, who)),
         Stage::Roll { .. } => format!("instances are replaced by those of {who}"),
         Stage::Turn => format!("the Service turns to {who}"),
         Stage::Return => format!("{who} is behind the Service, to which the traffic returns"),
@@ -108,7 +105,7 @@ fn details(run: &Run, stage: &Stage, who: &str) -> String {
 }
 
 fn hold(run: &Run, stage: &Stage, who: &str, at_least: Duration) -> String {
-    let checks = checks_of(run, stage);
+    let checks = checks_of(stage);
     let mut parts = vec![stands(run, who)];
     if !checks.is_empty() {
         parts.push(format!("checks {}", checks.join(" and ")));
@@ -131,13 +128,8 @@ fn until(run: &Run, time: Duration, words: &str) -> String {
 
 /// What a dry run would do; none for a run that does it, and for a mere validation.
 pub(super) fn plan(scene: &Scene<'_>) -> Option<Plan> {
-    let run = scene.state().run.as_ref().filter(|_| scene.is_dry_run())?;
-    let request = scene.state().attempted.as_ref().and_then(|attempted| attempted.request.as_deref());
-    if request.is_some_and(is_validation) {
-        return None;
-    }
-    let who = scene.name(&run.revision);
-    let mut steps: Vec<String> = run.stages.iter().map(|stage| cut(&sentence(stage, &who), SENTENCE_MAX)).collect();
+    let run = scene.state().run.as_ref().filter(|run| run.plan.reach == Reach::DryRun)?;
+    let mut steps: Vec<String> = run.stages.iter().map(|stage| cut(&stage.to_string(), SENTENCE_MAX)).collect();
     if steps.len() > STEPS_MAX {
         let more = steps.len() - STEPS_MAX + 1;
         steps.truncate(STEPS_MAX - 1);
@@ -147,23 +139,14 @@ pub(super) fn plan(scene: &Scene<'_>) -> Option<Plan> {
     Some(Plan { steps, estimated_seconds: i64::try_from(seconds).ok() })
 }
 
-fn sentence(stage: &Stage, who: &str) -> String {
-    format!("{who}: {stage}")
-}
-
 /// How long a stage takes where nothing has to be waited for.
 fn estimate(run: &Run, stage: &Stage) -> Duration {
-    let settle = match run.plan.divider() {
-        Router::Split { settle } => settle,
-        Router::Replicas => Duration::ZERO,
-    };
     let needs = |check: &Check| check.interval.saturating_mul(check.count.saturating_sub(1));
-    match stage {
-        Stage::Weight(_) | Stage::Return => settle,
-        Stage::Drain(delay) => *delay,
-        Stage::Hold { at_least, .. } => {
-            let names = checks_of(run, stage);
-            let made = run.plan.checks.iter().filter(|check| names.contains(&check.name.as_str()));
+    match (stage, run.plan.divider()) {
+        (Stage::Weight(_) | Stage::Return, Router::Split { settle }) => settle,
+        (Stage::Drain(delay), _) => *delay,
+        (Stage::Hold { at_least, checks }, _) => {
+            let made = run.plan.checks.iter().filter(|check| checks.contains(&check.name));
             made.map(needs).chain([*at_least]).max().unwrap_or_default()
         }
         _ => Duration::ZERO,

@@ -87,8 +87,11 @@ pub(super) fn health(scene: &Scene<'_>, checks: &[CheckStatus]) -> Judgement {
     if state.stopped.is_some() {
         return judged(None, "it is stopped".to_owned());
     }
-    let (ready, desired) = (in_traffic(scene, known), scene.view.desired.max(1));
-    let count = format!("{ready} of {desired} instances with traffic are ready");
+    if scene.view.desired == 0 {
+        return judged(None, "no instances are wanted".to_owned());
+    }
+    let (ready, desired) = (in_traffic(scene, known), scene.view.desired);
+    let count = format!("{ready} instances with traffic are ready, {desired} are wanted");
     let failed = checks.iter().find(|check| check.phase == CheckPhase::Failed && scene.active().is_some());
     match (ready, failed) {
         (0, _) if state.stable.is_none() && (state.run.is_none() || scene.active().is_some() || scene.is_dry_run()) => {
