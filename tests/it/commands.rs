@@ -194,7 +194,7 @@ fn a_command_without_an_answer_ends_with_4_and_stays() {
 fn a_command_that_another_one_replaces_is_not_taken_for_answered() {
     let cluster = cluster("replaced");
     cluster.operator(|object| {
-        object["metadata"]["annotations"]["command.landfall.dev/pause"] = json!("deploy-2 at=other")
+        object["metadata"]["annotations"]["command.landfall.dev/pause"] = json!("deploy-2 at=other");
     });
     let (code, _, err) = run(&mut cluster.landfall(&["pause", "shop"]));
     assert!(code == 1 && err.contains("another pause took the place of this one"), "{err}");

@@ -218,15 +218,15 @@ impl State {
 
     fn patch(&mut self, path: &str, query: &str, headers: &HeaderMap, body: &Bytes) -> Response<Body> {
         let content_type = headers["content-type"].to_str().unwrap().to_owned();
-        let patch: Value = serde_json::from_slice(body).unwrap();
-        let written = Written { path: path.to_owned(), query: query.to_owned(), content_type, body: patch.clone() };
+        let sent: Value = serde_json::from_slice(body).unwrap();
+        let written = Written { path: path.to_owned(), query: query.to_owned(), content_type, body: sent.clone() };
         let applies = written.content_type.contains("apply");
         self.written.push(written);
         let Some(mut object) = self.objects.get(path).cloned().or_else(|| applies.then(|| json!({}))) else {
             return refusal(404, "not found");
         };
         let before = object.clone();
-        merge(&mut object, &patch);
+        merge(&mut object, &sent);
         if object != before {
             self.put(path, object.clone());
         }
@@ -248,7 +248,7 @@ impl State {
 
     fn events_after(&self, seen: usize, path: &str, query: &str) -> (String, usize) {
         let new = self.events.iter().skip(seen).filter(|(at, event)| selects(path, query, at, &event["object"]));
-        (new.map(|(_, event)| format!("{event}\n")).collect(), self.events.len())
+        (new.fold(String::new(), |text, (_, event)| text + &event.to_string() + "\n"), self.events.len())
     }
 }
 

@@ -101,10 +101,10 @@ fn package_findings(wanted: &PackageRef, packages: &[&Package]) -> Option<Findin
         };
     }
     let range = wanted.range.as_ref()?;
-    let fits = |package: &&&Package| {
+    let fits = |package: &Package| {
         state(package) == PackageState::Active && range.matches(&package.spec.version).unwrap_or(true)
     };
-    if named.iter().any(|package| fits(&package)) {
+    if named.iter().any(|package| fits(package)) {
         return None;
     }
     let message = format!("no active Package {} in these files is in this range, only {}", wanted.name, known());

@@ -83,9 +83,9 @@ pub async fn to_the_end(session: &Session, name: &str, timeout: Option<Duration>
 
 async fn follow(session: &Session, name: &str, form: Form, until: Until) -> anyhow::Result<End> {
     if form == Form::Text && is_live() {
-        return live::draw(session, name, until).await;
+        return Box::pin(live::draw(session, name, until)).await;
     }
-    tell(session, name, Teller { form, last: String::new() }, until).await
+    Box::pin(tell(session, name, Teller { form, last: String::new() }, until)).await
 }
 
 async fn within(
@@ -94,13 +94,11 @@ async fn within(
     watch: impl Future<Output = anyhow::Result<End>>,
 ) -> anyhow::Result<ExitCode> {
     let Some(limit) = timeout else { return watch.await.map(code) };
-    match tokio::time::timeout(limit, watch).await {
-        Ok(end) => end.map(code),
-        Err(_) => {
-            note(&format!("error: {name} has not ended within {} s; it goes on without this command", limit.as_secs()));
-            Ok(ExitCode::from(TIMED_OUT))
-        }
+    if let Ok(end) = tokio::time::timeout(limit, watch).await {
+        return end.map(code);
     }
+    note(&format!("error: {name} has not ended within {} s; it goes on without this command", limit.as_secs()));
+    Ok(ExitCode::from(TIMED_OUT))
 }
 
 fn code(end: End) -> ExitCode {
