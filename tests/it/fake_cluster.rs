@@ -37,6 +37,7 @@ struct State {
     events: Vec<(String, Value)>,
     operator: Option<Operator>,
     refusals: BTreeMap<String, u16>,
+    refused_writes: BTreeMap<String, u16>,
     written: Vec<Written>,
 }
 
@@ -112,6 +113,11 @@ impl FakeCluster {
     /// Refuses every request of a path that ends so.
     pub fn refuse(&self, ending: &str, code: u16) {
         self.state.lock().unwrap().refusals.insert(ending.to_owned(), code);
+    }
+
+    /// Refuses every write of a path that ends so.
+    pub fn refuse_writes(&self, ending: &str, code: u16) {
+        self.state.lock().unwrap().refused_writes.insert(ending.to_owned(), code);
     }
 
     /// All requests that changed something, in their order.
@@ -222,6 +228,9 @@ impl State {
         let written = Written { path: path.to_owned(), query: query.to_owned(), content_type, body: sent.clone() };
         let applies = written.content_type.contains("apply");
         self.written.push(written);
+        if let Some((_, code)) = self.refused_writes.iter().find(|(ending, _)| path.ends_with(*ending)) {
+            return refusal(*code, "no");
+        }
         let Some(mut object) = self.objects.get(path).cloned().or_else(|| applies.then(|| json!({}))) else {
             return refusal(404, "not found");
         };
