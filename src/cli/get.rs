@@ -12,7 +12,7 @@ use super::{
     access::{self, ClusterArgs, Session},
     objects::{self, Everywhere, Kind, age},
     table::table,
-    terminal::{clean_block, note, print},
+    terminal::{clean_block, lines, note, print},
 };
 use crate::api::{
     deployment::Deployment,
@@ -108,7 +108,7 @@ fn show(args: &GetArgs, objects: &[DynamicObject], now: Timestamp) -> anyhow::Re
             let yaml = serde_saphyr::to_string(&document(args, objects))?;
             format!("{}\n", clean_block(yaml.trim_end()))
         }
-        Form::Name => objects.iter().map(|object| format!("{}\n", qualified(args.kind, object))).collect(),
+        Form::Name => lines(objects.iter().map(|object| qualified(args.kind, object))),
     })
 }
 

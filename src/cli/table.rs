@@ -2,7 +2,7 @@
 
 use comfy_table::{Table, presets};
 
-use super::terminal::clean;
+use super::terminal::{clean, lines};
 
 /// A table as text. Every cell is cleaned; an empty one is shown as such, so that columns can be counted.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
@@ -14,7 +14,7 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     for column in table.column_iter_mut() {
         column.set_padding((0, 3));
     }
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    lines(table.lines().map(|line| line.trim_end().to_owned()))
 }
 
 fn filled(cell: &str) -> String {

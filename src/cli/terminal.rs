@@ -90,7 +90,7 @@ fn replace(text: &str, keep_as: impl Fn(char) -> Option<char>) -> Cow<'_, str> {
             (false, _) => clean.push(c),
             (true, Some(instead)) => clean.push(instead),
             // The form of JSON, so that a document stays one.
-            (true, None) => clean.push_str(&format!("\\u{:04x}", u32::from(c))),
+            (true, None) => clean.extend([format!("\\u{:04x}", u32::from(c))]),
         }
     }
     Cow::Owned(clean)
@@ -100,6 +100,11 @@ fn replace(text: &str, keep_as: impl Fn(char) -> Option<char>) -> Cow<'_, str> {
 fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Lines as one text.
+pub fn lines(lines: impl IntoIterator<Item = String>) -> String {
+    lines.into_iter().fold(String::new(), |text, line| text + &line + "\n")
 }
 
 /// Prints a text as it is on standard output.

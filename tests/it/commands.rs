@@ -1,6 +1,10 @@
 //! The commands that talk to a cluster, as processes against a pretended API server.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
 
 use serde_json::{Value, json};
 
@@ -194,7 +198,7 @@ fn a_command_without_an_answer_ends_with_4_and_stays() {
 fn a_command_that_another_one_replaces_is_not_taken_for_answered() {
     let cluster = cluster("replaced");
     cluster.operator(|object| {
-        object["metadata"]["annotations"]["command.landfall.dev/pause"] = json!("deploy-2 at=other")
+        object["metadata"]["annotations"]["command.landfall.dev/pause"] = json!("deploy-2 at=other");
     });
     let (code, _, err) = run(&mut cluster.landfall(&["pause", "shop"]));
     assert!(code == 1 && err.contains("another pause took the place of this one"), "{err}");
@@ -211,6 +215,26 @@ fn a_command_waits_for_the_end_of_the_run_where_that_is_asked_for() {
     let (code, out, _) = run(&mut cluster.landfall(&["abort", "shop", "--wait"]));
     assert_eq!(code, 1, "{out}");
     assert!(out.starts_with("shop: abort: done\nRolledBack | "), "{out}");
+}
+
+#[test]
+fn a_command_that_starts_a_run_waits_for_the_end_of_that_one() {
+    let cluster = cluster("wait-new");
+    cluster.edit(SHOP, |shop| {
+        shop["status"]["phase"] = json!("RolledBack");
+        shop["status"]["run"]["completedAt"] = json!("2026-01-01T00:01:00Z");
+    });
+    cluster.operator(answering("Done", ""));
+    let mut child = piped(&mut cluster.landfall(&["retry", "shop", "--wait"]));
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "shop: retry: done");
+    assert!(lines.next().unwrap().starts_with("RolledBack | "));
+    cluster.edit(SHOP, |shop| {
+        shop["status"]["phase"] = json!("Succeeded");
+        shop["status"]["run"] = json!({"id": "deploy-3"});
+    });
+    assert!(lines.next().unwrap().starts_with("Succeeded | "));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -306,14 +330,30 @@ fn init_applies_what_its_dry_run_prints_and_may_be_repeated() {
         "RoleBinding/landfall-deployer",
         "Role/landfall-impersonate",
         "RoleBinding/landfall-impersonate",
+        "Role/landfall-operator",
+        "RoleBinding/landfall-operator",
     ];
-    assert_eq!(said[..5], objects.map(|name| format!("{name} created")));
+    assert_eq!(said[..7], objects.map(|name| format!("{name} created")));
     let (_, dry, _) = run(&mut landfall(&["init", "shop", "--dry-run"]));
     let printed: Vec<Value> = serde_saphyr::from_multiple(&dry).unwrap();
     let applied: Vec<_> = cluster.written().into_iter().map(|one| one.body).collect();
     assert_eq!(printed, applied);
     let (_, again, _) = run(&mut cluster.landfall(&["init", "shop"]));
-    assert_eq!(again.lines().filter(|line| line.ends_with(" unchanged")).count(), 5, "{again}");
+    assert_eq!(again.lines().filter(|line| line.ends_with(" unchanged")).count(), 7, "{again}");
+}
+
+#[test]
+fn init_names_a_missing_namespace_and_takes_nothing_by_force() {
+    let cluster = FakeCluster::start("init-refused");
+    cluster.refuse_writes("/roles/landfall-deployer", 404);
+    let (code, out, err) = run(&mut cluster.landfall(&["init", "shop"]));
+    assert_eq!((code, out.as_str()), (1, "ServiceAccount/landfall-deployer created\n"));
+    let expected = "error: cannot apply Role/landfall-deployer: there is no namespace shop: make it with `kubectl create namespace shop`\n";
+    assert_eq!(err, expected);
+    cluster.refuse_writes("/roles/landfall-deployer", 409);
+    let (code, _, err) = run(&mut cluster.landfall(&["init", "shop"]));
+    assert!(code == 1 && err.contains("it was made with other values, which stay"), "{err}");
+    assert!(cluster.written().iter().all(|one| !one.query.contains("force=true")));
 }
 
 #[test]
@@ -338,7 +378,11 @@ fn init_gives_no_more_than_packages_need() {
     let may = &objects[3]["rules"];
     assert_eq!(may[0]["resourceNames"], json!(["landfall-deployer"]));
     assert_eq!((may[0]["verbs"].clone(), may.as_array().unwrap().len()), (json!(["impersonate"]), 1));
-    assert_eq!(objects[4]["subjects"], json!([{"kind": "ServiceAccount", "name": "lf", "namespace": "ops"}]));
+    for binding in [&objects[4], &objects[6]] {
+        assert_eq!(binding["subjects"], json!([{"kind": "ServiceAccount", "name": "lf", "namespace": "ops"}]));
+    }
+    let own = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "create", "delete"]}]);
+    assert_eq!(objects[5]["rules"], own);
 }
 
 #[test]
@@ -375,7 +419,6 @@ fn as_a_plugin_of_kubectl_it_names_itself_so() {
 }
 
 /// Starts a command whose words are read later.
-fn piped(command: &mut Command) -> std::process::Child {
-    use std::process::Stdio;
+fn piped(command: &mut Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }

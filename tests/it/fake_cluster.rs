@@ -37,6 +37,7 @@ struct State {
     events: Vec<(String, Value)>,
     operator: Option<Operator>,
     refusals: BTreeMap<String, u16>,
+    refused_writes: BTreeMap<String, u16>,
     written: Vec<Written>,
 }
 
@@ -112,6 +113,11 @@ impl FakeCluster {
     /// Refuses every request of a path that ends so.
     pub fn refuse(&self, ending: &str, code: u16) {
         self.state.lock().unwrap().refusals.insert(ending.to_owned(), code);
+    }
+
+    /// Refuses every write of a path that ends so.
+    pub fn refuse_writes(&self, ending: &str, code: u16) {
+        self.state.lock().unwrap().refused_writes.insert(ending.to_owned(), code);
     }
 
     /// All requests that changed something, in their order.
@@ -218,15 +224,18 @@ impl State {
 
     fn patch(&mut self, path: &str, query: &str, headers: &HeaderMap, body: &Bytes) -> Response<Body> {
         let content_type = headers["content-type"].to_str().unwrap().to_owned();
-        let patch: Value = serde_json::from_slice(body).unwrap();
-        let written = Written { path: path.to_owned(), query: query.to_owned(), content_type, body: patch.clone() };
+        let sent: Value = serde_json::from_slice(body).unwrap();
+        let written = Written { path: path.to_owned(), query: query.to_owned(), content_type, body: sent.clone() };
         let applies = written.content_type.contains("apply");
         self.written.push(written);
+        if let Some((_, code)) = self.refused_writes.iter().find(|(ending, _)| path.ends_with(*ending)) {
+            return refusal(*code, "no");
+        }
         let Some(mut object) = self.objects.get(path).cloned().or_else(|| applies.then(|| json!({}))) else {
             return refusal(404, "not found");
         };
         let before = object.clone();
-        merge(&mut object, &patch);
+        merge(&mut object, &sent);
         if object != before {
             self.put(path, object.clone());
         }
@@ -248,7 +257,7 @@ impl State {
 
     fn events_after(&self, seen: usize, path: &str, query: &str) -> (String, usize) {
         let new = self.events.iter().skip(seen).filter(|(at, event)| selects(path, query, at, &event["object"]));
-        (new.map(|(_, event)| format!("{event}\n")).collect(), self.events.len())
+        (new.fold(String::new(), |text, (_, event)| text + &event.to_string() + "\n"), self.events.len())
     }
 }
 

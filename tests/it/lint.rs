@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use landfall::cli::lint::{document, lint};
+use landfall::cli::lint::{document, lint, lint_all};
 
 use crate::cli::{landfall, run};
 
@@ -178,4 +178,72 @@ fn a_health_check_url_is_one_that_can_be_asked() {
     assert_eq!(said("http://{{ candidate.service }}/healthz"), "");
     let refused = "spec.strategy.canary.healthCheckUrl: a user and password may not stand in it";
     assert!(said("http://me:hush@x/").contains(refused), "{}", said("http://me:hush@x/"));
+}
+
+/// Findings of a Deployment in one file beside other objects in another one.
+fn together(deployment: &str, others: &[String]) -> Vec<String> {
+    let header = "apiVersion: landfall.dev/v1alpha1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec:\n";
+    let files = [("d.yaml".to_owned(), format!("{header}{deployment}")), ("o.yaml".to_owned(), others.join("---\n"))];
+    lint_all(&files).unwrap().findings
+}
+
+fn profile_of(namespace: &str, name: &str) -> String {
+    format!(
+        "apiVersion: landfall.dev/v1alpha1\nkind: Profile\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  \
+         environment: e\n  checks: [{{name: up, http: {{url: 'http://x'}}}}]\n"
+    )
+}
+
+fn package_of(namespace: &str, version: &str, state: &str) -> String {
+    format!(
+        "apiVersion: landfall.dev/v1alpha1\nkind: Package\nmetadata: {{name: web-{version}, namespace: {namespace}}}\nspec:\n  \
+         name: web\n  version: {version}\n  state: {state}\n  workload:\n    manifests:\n      \
+         - {{apiVersion: v1, kind: ConfigMap, metadata: {{name: a}}}}\n"
+    )
+}
+
+const WANTS: &str = "  package: {name: web, version: 1.0.0}\n  profile: production\n";
+
+#[test]
+fn a_deployment_names_a_profile_of_the_files_where_they_have_any() {
+    assert!(together(WANTS, &[]).is_empty());
+    assert!(together(WANTS, &[profile_of("shop", "production")]).is_empty());
+    assert!(together(WANTS, &[profile_of("elsewhere", "staging")]).is_empty());
+    let expected = "d.yaml:6: Deployment web: spec.profile: there is no Profile production in these files, only staging: \
+                    correct the name, or add the Profile";
+    assert_eq!(together(WANTS, &[profile_of("shop", "staging")]), [expected]);
+}
+
+#[test]
+fn a_deployment_names_a_package_of_the_files_where_they_have_any() {
+    let said =
+        |wanted: &str, others: &[String]| together(&format!("  package: {wanted}\n  profile: p\n"), others).join("\n");
+    let two = [package_of("shop", "1.0.0", "Active"), package_of("shop", "1.1.0", "Deleted")];
+    assert_eq!(said("{name: web, version: 1.0.0}", &two), "");
+    assert_eq!(said("{name: web, range: ~1.0}", &two), "");
+    assert_eq!(said("{name: web, version: 9.9.9}", &[package_of("elsewhere", "1.0.0", "Active")]), "");
+    let missing =
+        "spec.package.version: there is no Package web 2.0.0 in these files, only 1.0.0, 1.1.0: correct the version";
+    assert!(said("{name: web, version: 2.0.0}", &two).contains(missing));
+    assert!(said("{name: web, version: 1.1.0}", &two).contains("Package web 1.1.0 has the state Deleted"));
+    assert!(
+        said("{name: web, range: ~1.1}", &two).contains("spec.package.range: no active Package web in these files")
+    );
+    assert!(
+        said("{name: wep, version: 1.0.0}", &two)
+            .contains("spec.package.name: there is no Package wep in these files, only web")
+    );
+}
+
+#[test]
+fn the_checks_of_a_deployments_steps_may_be_those_of_its_profile() {
+    let said = |name: &str, others: &[String]| {
+        let steps = format!("  strategy: {{canary: {{steps: [{{weight: 5}}, {{checks: [{name}]}}]}}}}\n");
+        together(&format!("{WANTS}{steps}"), others).join("\n")
+    };
+    let profile = [profile_of("shop", "production")];
+    assert_eq!((said("up", &profile), said("down", &[])), (String::new(), String::new()));
+    let missing = "d.yaml:7: Deployment web: spec.strategy.canary.steps[1].checks: there is no check down: add it to \
+                   spec.strategy.checks or to Profile production, or correct the name";
+    assert_eq!(said("down", &profile), missing);
 }

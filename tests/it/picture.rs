@@ -13,7 +13,7 @@ use landfall::cli::{
         tree::picture,
         world::{Source, World},
     },
-    terminal::Ink,
+    terminal::{Ink, lines},
 };
 use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
@@ -92,7 +92,7 @@ fn world(deployment: Value, parts: Vec<(Source, Value)>) -> World {
 }
 
 fn drawn(world: &World) -> String {
-    picture(world).iter().map(|line| format!("{}\n", line.render(Ink::Plain, 100))).collect()
+    lines(picture(world).iter().map(|line| line.render(Ink::Plain, 100)))
 }
 
 #[test]
@@ -177,8 +177,8 @@ fn on_a_terminal(command: &mut Command, happens: impl FnOnce()) -> (ExitStatus, 
     tcsetwinsize(&terminal, size).unwrap();
     let path = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
     let flags = i32::try_from(OpenptFlags::NOCTTY.bits()).unwrap();
-    let side = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).unwrap();
-    let mut child = command.env("TERM", "xterm").stdout(Stdio::from(OwnedFd::from(side))).spawn().unwrap();
+    let inner = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).unwrap();
+    let mut child = command.env("TERM", "xterm").stdout(Stdio::from(OwnedFd::from(inner))).spawn().unwrap();
     // The command still holds its side of the terminal open, and a copy of it here would keep the reader waiting.
     command.stdout(Stdio::null());
     let mut terminal = File::from(terminal);

@@ -16,6 +16,9 @@
 //! | policy | poddisruptionbudgets | all of [`WRITE`] | what a package contains |
 //! | autoscaling | horizontalpodautoscalers | all of [`WRITE`] | what a package contains |
 //!
+//! The operator itself gets two things: it may act as that account, and it keeps the records of revisions, which are Secrets
+//! (`get`, `list`, `create`, `delete`; a Role cannot say names that start alike).
+//!
 //! Left out on purpose: roles and role bindings (a package could give itself anything), service accounts (one with more
 //! rights could be named by a pod), pods and pods/exec (instances belong to a revision), and everything without namespace.
 //! A namespace whose packages need more gets a second Role beside this one.
@@ -26,6 +29,9 @@ use crate::api::{DEFAULT_SERVICE_ACCOUNT, MANAGED_BY, MANAGED_BY_LABEL};
 
 /// The Role that lets the operator act as the account, and the name of its binding.
 pub const IMPERSONATE: &str = "landfall-impersonate";
+
+/// The Role of what the operator does under its own name, and the name of its binding.
+pub const OPERATOR: &str = "landfall-operator";
 
 /// What one does with objects that one looks after.
 pub const WRITE: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
@@ -57,6 +63,13 @@ pub fn manifests(place: &Place) -> Vec<Value> {
         object(place, RBAC_BINDING, DEFAULT_SERVICE_ACCOUNT, &binding(DEFAULT_SERVICE_ACCOUNT, &deployer)),
         object(place, RBAC_ROLE, IMPERSONATE, &json!({"rules": [impersonation()]})),
         object(place, RBAC_BINDING, IMPERSONATE, &binding(IMPERSONATE, &operator)),
+        object(
+            place,
+            RBAC_ROLE,
+            OPERATOR,
+            &json!({"rules": [rule("", &["secrets"], &["get", "list", "create", "delete"])]}),
+        ),
+        object(place, RBAC_BINDING, OPERATOR, &binding(OPERATOR, &operator)),
     ]
 }
 

@@ -4,7 +4,7 @@ pub mod manifests;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use kube::{
     api::{ApiResource, DynamicObject, Patch, PatchParams},
@@ -19,7 +19,7 @@ use super::{
     terminal::{print, say},
     verb::FIELD_MANAGER,
 };
-use crate::api::DEFAULT_NAMESPACE;
+use crate::{api::DEFAULT_NAMESPACE, cluster::call::CallError};
 
 /// See the help texts.
 #[derive(Debug, Clone, Args)]
@@ -88,10 +88,25 @@ async fn apply(session: &Session, place: &Place, object: &Value) -> anyhow::Resu
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
     let api = of_resource(&session.client, &place.namespace, &resource);
     let before = ask(api.get_opt(name)).await.with_context(|| format!("cannot read {kind}/{name}"))?;
-    let params = PatchParams::apply(FIELD_MANAGER).force().validation_strict();
+    // Not forced: what the chart or a person made with other values is theirs, and the API server names the field.
+    let params = PatchParams::apply(FIELD_MANAGER).validation_strict();
     let applied = ask(api.patch(name, &params, &Patch::Apply(object))).await;
-    let after = applied.with_context(|| format!("cannot apply {kind}/{name} in namespace {}", place.namespace))?;
+    let after = applied.map_err(|error| advise(error, place).context(format!("cannot apply {kind}/{name}")))?;
     Ok(format!("{kind}/{name} {}", outcome(before.as_ref(), &after)))
+}
+
+/// What to do about a refusal, where it is plain.
+fn advise(error: CallError, place: &Place) -> anyhow::Error {
+    let namespace = &place.namespace;
+    match &error {
+        CallError::Refused { code: 404, .. } => {
+            anyhow!("there is no namespace {namespace}: make it with `kubectl create namespace {namespace}`")
+        }
+        CallError::Refused { code: 409, message, .. } => {
+            anyhow!("{message}: it was made with other values, which stay; if they are wrong, delete it and try again")
+        }
+        _ => error.into(),
+    }
 }
 
 fn outcome(before: Option<&DynamicObject>, after: &DynamicObject) -> &'static str {

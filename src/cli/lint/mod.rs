@@ -1,5 +1,6 @@
 //! `landfall lint`: says of files, without a cluster, what the API server and Landfall would refuse.
 
+pub mod across;
 mod content;
 pub mod document;
 mod schema;
@@ -10,7 +11,8 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
-use self::document::Document;
+use self::{across::Given, document::Document};
+use super::terminal::{note, say};
 use crate::api::{GROUP, crd};
 
 /// See the help texts.
@@ -44,7 +46,7 @@ impl Finding {
     }
 }
 
-/// What a file says, as lines for people.
+/// What is to be said of files, as lines for people.
 #[derive(Debug, Default)]
 pub struct Report {
     /// What is wrong.
@@ -58,25 +60,42 @@ pub struct Report {
 /// # Errors
 /// A schema of Landfall cannot be read, which a test excludes.
 pub fn lint(file: &str, text: &str) -> anyhow::Result<Report> {
-    let documents = match document::read(text) {
-        Ok(documents) => documents,
-        Err(error) => {
-            return Ok(Report { findings: vec![format!("{file}: this is not YAML: {error}")], ..Report::default() });
-        }
-    };
+    lint_all(&[(file.to_owned(), text.to_owned())])
+}
+
+/// Judges the documents of all files, by themselves and together.
+///
+/// # Errors
+/// As [`lint`].
+pub fn lint_all(files: &[(String, String)]) -> anyhow::Result<Report> {
     let mut report = Report::default();
-    for document in documents {
+    let mut read = Vec::new();
+    for (file, text) in files {
+        match document::read(text) {
+            Ok(documents) => read.push(Given { file: file.clone(), documents }),
+            Err(error) => report.findings.push(format!("{file}: this is not YAML: {error}")),
+        }
+    }
+    for Given { file, documents } in &read {
+        documents.iter().try_for_each(|document| report.add(file, document))?;
+    }
+    report.findings.extend(across::findings(&read));
+    Ok(report)
+}
+
+impl Report {
+    fn add(&mut self, file: &str, document: &Document) -> anyhow::Result<()> {
         match judge(&document.value)? {
             Judgement::Foreign(what) => {
                 let line = document.line("");
-                report.notes.push(format!("{file}:{line}: {what} is not a kind of Landfall and was not checked"));
+                self.notes.push(format!("{file}:{line}: {what} is not a kind of Landfall and was not checked"));
             }
             Judgement::Own { title, findings } => {
-                report.findings.extend(findings.iter().map(|finding| line_of(file, &document, &title, finding)));
+                self.findings.extend(findings.iter().map(|finding| line_of(file, document, &title, finding)));
             }
         }
+        Ok(())
     }
-    Ok(report)
 }
 
 /// What is to be said of one object.
@@ -133,17 +152,12 @@ fn line_of(file: &str, document: &Document, title: &str, finding: &Finding) -> S
 ///
 /// # Errors
 /// A file cannot be read.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the answer of the command")]
 pub fn run(args: &LintArgs) -> anyhow::Result<ExitCode> {
-    let mut wrong = 0;
-    for file in &args.files {
-        let name = file.display().to_string();
-        let report = lint(&name, &read(file)?)?;
-        wrong += report.findings.len();
-        report.findings.iter().for_each(|line| println!("{line}"));
-        report.notes.iter().for_each(|line| eprintln!("note: {line}"));
-    }
-    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let texts = args.files.iter().map(|file| Ok((file.display().to_string(), read(file)?)));
+    let report = lint_all(&texts.collect::<anyhow::Result<Vec<_>>>()?)?;
+    report.findings.iter().try_for_each(|line| say(line))?;
+    report.notes.iter().for_each(|line| note(&format!("note: {line}")));
+    Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn read(file: &PathBuf) -> anyhow::Result<String> {

@@ -4,8 +4,9 @@ use anyhow::bail;
 use futures::StreamExt;
 
 use super::{
+    Goal,
     picture::{fit, frame},
-    report::{End, end},
+    report::End,
     tree::picture,
     world::{World, look},
 };
@@ -27,8 +28,8 @@ pub enum Until {
 ///
 /// # Errors
 /// There is no such Deployment, or it cannot be watched any more.
-pub async fn draw(session: &Session, name: &str, until: Until) -> anyhow::Result<End> {
-    let (mut world, changes) = look(session, name).await?;
+pub async fn draw(session: &Session, goal: Goal<'_>, until: Until) -> anyhow::Result<End> {
+    let (mut world, changes) = look(session, goal.name).await?;
     // What happens at once is drawn at once.
     let mut changes = std::pin::pin!(changes.ready_chunks(256));
     let mut lines = 0;
@@ -38,13 +39,13 @@ pub async fn draw(session: &Session, name: &str, until: Until) -> anyhow::Result
             continue;
         }
         lines = draw_once(&world, lines)?;
-        match (world.deployment.as_ref().and_then(end), until) {
+        match (world.deployment.as_ref().and_then(|deployment| goal.end(deployment)), until) {
             (Some(end), _) => return Ok(end),
             (None, Until::Drawn) => return Ok(End::Well),
             (None, Until::Ended) => {}
         }
     }
-    bail!("the watch of {name} ended")
+    bail!("the watch of {} ended", goal.name)
 }
 
 fn draw_once(world: &World, before: usize) -> anyhow::Result<usize> {

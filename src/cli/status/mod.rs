@@ -61,6 +61,24 @@ enum Form {
     Json,
 }
 
+/// Whose end is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Goal<'a> {
+    /// The name of the Deployment.
+    pub name: &'a str,
+    /// A run that had ended before, whose end therefore is none.
+    pub over: Option<&'a str>,
+}
+
+impl Goal<'_> {
+    /// How the run ended, if it has.
+    pub fn end(self, deployment: &Deployment) -> Option<End> {
+        let run = deployment.status.as_ref().and_then(|status| status.run.as_ref());
+        let is_old = self.over.is_some() && run.map(|run| run.id.as_str()) == self.over;
+        if is_old { None } else { report::end(deployment) }
+    }
+}
+
 /// Says how a Deployment stands, until its run ends.
 ///
 /// # Errors
@@ -69,7 +87,8 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     access::run(async {
         let session = args.cluster.open().await?;
         let until = if args.no_watch { Until::Drawn } else { Until::Ended };
-        within(args.timeout, &args.name, follow(&session, &args.name, args.output, until)).await
+        let goal = Goal { name: &args.name, over: None };
+        within(args.timeout, goal, follow(&session, goal, args.output, until)).await
     })
 }
 
@@ -77,30 +96,28 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// As [`run`].
-pub async fn to_the_end(session: &Session, name: &str, timeout: Option<Duration>) -> anyhow::Result<ExitCode> {
-    within(timeout, name, follow(session, name, Form::Text, Until::Ended)).await
+pub async fn to_the_end(session: &Session, goal: Goal<'_>, timeout: Option<Duration>) -> anyhow::Result<ExitCode> {
+    within(timeout, goal, follow(session, goal, Form::Text, Until::Ended)).await
 }
 
-async fn follow(session: &Session, name: &str, form: Form, until: Until) -> anyhow::Result<End> {
+async fn follow(session: &Session, goal: Goal<'_>, form: Form, until: Until) -> anyhow::Result<End> {
     if form == Form::Text && is_live() {
-        return live::draw(session, name, until).await;
+        return Box::pin(live::draw(session, goal, until)).await;
     }
-    tell(session, name, Teller { form, last: String::new() }, until).await
+    Box::pin(tell(session, goal, Teller { form, last: String::new() }, until)).await
 }
 
 async fn within(
     timeout: Option<Duration>,
-    name: &str,
+    goal: Goal<'_>,
     watch: impl Future<Output = anyhow::Result<End>>,
 ) -> anyhow::Result<ExitCode> {
     let Some(limit) = timeout else { return watch.await.map(code) };
-    match tokio::time::timeout(limit, watch).await {
-        Ok(end) => end.map(code),
-        Err(_) => {
-            note(&format!("error: {name} has not ended within {} s; it goes on without this command", limit.as_secs()));
-            Ok(ExitCode::from(TIMED_OUT))
-        }
+    if let Ok(end) = tokio::time::timeout(limit, watch).await {
+        return end.map(code);
     }
+    note(&format!("error: {} has not ended within {} s; it goes on without this command", goal.name, limit.as_secs()));
+    Ok(ExitCode::from(TIMED_OUT))
 }
 
 fn code(end: End) -> ExitCode {
@@ -110,9 +127,10 @@ fn code(end: End) -> ExitCode {
     }
 }
 
-async fn tell(session: &Session, name: &str, mut teller: Teller, until: Until) -> anyhow::Result<End> {
+async fn tell(session: &Session, goal: Goal<'_>, mut teller: Teller, until: Until) -> anyhow::Result<End> {
     // Asked once as a plain call, because a watch does not say that there is no such object.
-    match (teller.tell(&objects::one(session, Kind::Deployments, name).await?)?, until) {
+    let name = goal.name;
+    match (teller.tell(&objects::one(session, Kind::Deployments, name).await?, goal)?, until) {
         (Some(end), _) => return Ok(end),
         (None, Until::Drawn) => return Ok(End::Well),
         (None, Until::Ended) => {}
@@ -121,7 +139,7 @@ async fn tell(session: &Session, name: &str, mut teller: Teller, until: Until) -
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Apply(object) | Event::InitApply(object)) => {
-                if let Some(end) = teller.tell(&object)? {
+                if let Some(end) = teller.tell(&object, goal)? {
                     return Ok(end);
                 }
             }
@@ -140,7 +158,7 @@ struct Teller {
 }
 
 impl Teller {
-    fn tell(&mut self, object: &DynamicObject) -> anyhow::Result<Option<End>> {
+    fn tell(&mut self, object: &DynamicObject, goal: Goal<'_>) -> anyhow::Result<Option<End>> {
         let Some(deployment) = objects::read::<Deployment>(object) else {
             bail!(
                 "{} cannot be read by this version; update landfall",
@@ -158,6 +176,6 @@ impl Teller {
             }
             self.last = line;
         }
-        Ok(report::end(&deployment))
+        Ok(goal.end(&deployment))
     }
 }

@@ -3,7 +3,7 @@
 use anstyle::Style;
 use unicode_width::UnicodeWidthChar;
 
-use crate::cli::terminal::{FAINT, Ink, clean};
+use crate::cli::terminal::{FAINT, Ink, clean, lines as joined};
 
 /// The cells of a progress bar.
 const BAR: i32 = 24;
@@ -19,6 +19,7 @@ impl Line {
     }
 
     /// The line and more of it. The text is cleaned here, once and for all.
+    #[must_use]
     pub fn then(mut self, style: Style, text: impl Into<String>) -> Self {
         self.0.push((style, clean(&text.into()).into_owned()));
         self
@@ -100,8 +101,7 @@ pub fn bar(percentage: i32) -> String {
 /// What replaces a picture of so many lines by another one on a terminal.
 pub fn frame(before: usize, lines: &[String]) -> String {
     let up = if before > 0 { format!("\u{1b}[{before}A") } else { String::new() };
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    format!("{up}\r\u{1b}[J{text}")
+    format!("{up}\r\u{1b}[J{}", joined(lines.iter().cloned()))
 }
 
 /// As many lines as a terminal shows; the last one says how many are left out.

@@ -75,6 +75,7 @@ pub fn object(deployment: &Deployment) -> Value {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -136,14 +136,12 @@ impl Instance {
         let restarts: i64 = containers().filter_map(|one| one["restartCount"].as_i64()).sum();
         let trouble = containers().find_map(|one| one.pointer("/state/waiting/reason")?.as_str());
         let phase = status["phase"].as_str().unwrap_or("Unknown");
-        let mut words = match (pod.metadata.deletion_timestamp.is_some(), is_ready) {
+        let words = match (pod.metadata.deletion_timestamp.is_some(), is_ready) {
             (true, _) => "ends".to_owned(),
             (false, true) => "ready".to_owned(),
             (false, false) => trouble.unwrap_or(phase).to_owned(),
         };
-        if restarts > 0 {
-            words.push_str(&format!(", {restarts} restarts"));
-        }
+        let words = if restarts > 0 { format!("{words}, {restarts} restarts") } else { words };
         Self { name: pod.name_any(), is_ready, words }
     }
 

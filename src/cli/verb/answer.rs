@@ -1,6 +1,9 @@
 //! One command on its way: the write, the wait, and what is said of the answer.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{anyhow, bail};
 use futures::{Stream, StreamExt};
@@ -23,13 +26,15 @@ use crate::{
     api::{
         command::{ACTOR_ANNOTATION, CommandResult, Verb},
         deployment::Deployment,
+        deployment_status::DeploymentStatus,
         run::CommandAnswer,
     },
     cli::{
         TIMED_OUT,
         access::{Session, ask},
         objects::{self, Event, Kind, follow_one, is_refused},
-        program, status,
+        program,
+        status::{self, Goal},
         terminal::{note, say},
     },
 };
@@ -39,17 +44,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Writes the command and waits for its answer, and for the end of the run if that was asked for.
 pub async fn give(args: &VerbArgs, order: &Order) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
     let session = args.cluster.open().await?;
-    let deployment = objects::deployment(&session, &args.name).await?;
-    let value = order.value(&deployment.status.unwrap_or_default(), &mark()).map_err(|error| advise(args, &error))?;
+    let status = objects::deployment(&session, &args.name).await?.status.unwrap_or_default();
+    let value = order.value(&status, &mark()).map_err(|error| advise(args, &error))?;
     write(&session, &args.name, order.verb, &value).await?;
-    let asked = Asked { verb: order.verb, value: &value, args };
+    let asked = Asked { verb: order.verb, value: &value, args, started, over: over(order.verb, &status) };
     let patience = args.timeout.unwrap_or(PATIENCE);
     let events = follow_one(objects::api(&session, Kind::Deployments), &args.name);
     match tokio::time::timeout(patience, asked.answer(events)).await {
         Err(_) => Ok(asked.unanswered(patience)),
         Ok(answer) => asked.say(&session, &answer?).await,
     }
+}
+
+/// The run whose end was there before the command: a verb that starts a run waits for the end of another one.
+fn over(verb: Verb, status: &DeploymentStatus) -> Option<String> {
+    let starts = matches!(verb, Verb::Rollback | Verb::Retry | Verb::Restart);
+    status.run.as_ref().filter(|run| starts && run.completed_at.is_some()).map(|run| run.id.clone())
 }
 
 fn advise(args: &VerbArgs, error: &OrderError) -> anyhow::Error {
@@ -93,6 +105,8 @@ struct Asked<'a> {
     verb: Verb,
     value: &'a str,
     args: &'a VerbArgs,
+    started: Instant,
+    over: Option<String>,
 }
 
 impl Asked<'_> {
@@ -142,7 +156,11 @@ impl Asked<'_> {
             CommandResult::Done | CommandResult::Unknown => say(&format!("{name}: {verb}: done{because}"))?,
             CommandResult::Accepted => say(&format!("{name}: {verb}: accepted{because}"))?,
         }
-        if self.args.wait { status::to_the_end(session, name, self.args.timeout).await } else { Ok(ExitCode::SUCCESS) }
+        if !self.args.wait {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let left = self.args.timeout.map(|timeout| timeout.saturating_sub(self.started.elapsed()));
+        status::to_the_end(session, Goal { name, over: self.over.as_deref() }, left).await
     }
 
     /// The command to type instead, where the refusal names one.

@@ -93,12 +93,13 @@ fn name(text: &str) -> Result<&str, OrderError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn status(run: Value) -> DeploymentStatus {
+    fn status(run: &Value) -> DeploymentStatus {
         serde_json::from_value(json!({
             "run": run,
             "revision": {"stable": {"version": "1.0.0", "hash": "aaa"}, "candidate": {"version": "1.1.0", "hash": "bbb"}},
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_command_names_the_run_under_way() {
-        let status = status(json!({"id": "deploy-1"}));
+        let status = status(&json!({"id": "deploy-1"}));
         for verb in Verb::ALL.iter().filter(|verb| **verb != Verb::Rollback) {
             assert_eq!(value(*verb, &status), Ok("deploy-1 at=m".to_owned()), "{verb}");
         }
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn after_a_run_it_names_what_runs_or_the_run_that_ended() {
-        let status = status(json!({"id": "deploy-1", "completedAt": "2026-01-01T00:00:00Z"}));
+        let status = status(&json!({"id": "deploy-1", "completedAt": "2026-01-01T00:00:00Z"}));
         for verb in Verb::ALL {
             let about = if matches!(verb, Verb::Rollback | Verb::Stop | Verb::Restart) { "aaa" } else { "deploy-1" };
             assert_eq!(value(*verb, &status), Ok(format!("{about} at=m")), "{verb}");
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_is_said_beside_the_verb_follows_the_name() {
-        let status = status(json!({"id": "deploy-1", "completedAt": "2026-01-01T00:00:00Z"}));
+        let status = status(&json!({"id": "deploy-1", "completedAt": "2026-01-01T00:00:00Z"}));
         let said =
             |verb, named: Option<&str>, with| Order { verb, named: named.map(str::to_owned), with }.value(&status, "m");
         assert_eq!(said(Verb::Promote, Some("deploy-9"), Some(With::Full)), Ok("deploy-9 full at=m".to_owned()));
