@@ -62,7 +62,7 @@ func decideAndBuild(ctx context.Context, config Config) (SupervisorConfig, Parts
 	if err != nil {
 		return setting, nil, err
 	}
-	found, err := ensureParts(ctx, config, setting.Mode)
+	found, err := ensureParts(ctx, config, wanted(setting.Mode))
 	if err == nil && ctx.Err() != nil {
 		err = errInterrupted
 	}
@@ -75,8 +75,23 @@ func build(ctx context.Context, config Config) error {
 	if config.Mode == modeControlPlane || os.Geteuid() != 0 {
 		mode = modeControlPlane
 	}
-	_, err := ensureParts(ctx, config, mode)
+	_, err := ensureParts(ctx, config, wanted(mode))
 	return err
+}
+
+// buildHelmPart builds Helm, which no cluster needs; from then on exec and shell find it.
+func buildHelmPart(ctx context.Context, config Config) error {
+	_, err := ensureParts(ctx, config, helmParts())
+	return err
+}
+
+// helmPath is the directory of Helm's programs if they are built.
+func helmPath(config Config) []string {
+	found, missing, err := locateAll(config, helmParts())
+	if err != nil || len(missing) > 0 {
+		return nil
+	}
+	return []string{found["helm"]}
 }
 
 // marker is the file that says: this directory is a cluster, down may remove it.
