@@ -100,7 +100,20 @@ func buildHelm(ctx context.Context, b partBuild) error {
 	if err := b.goBuild(ctx, "helm.sh/helm/v4/cmd/helm", "helm", ""); err != nil {
 		return err
 	}
-	return b.goBuild(ctx, "helm.sh/helm/v3/cmd/helm", "helm3", "")
+	lock, err := os.ReadFile(filepath.Join(b.source, "go.mod"))
+	if err != nil {
+		return err
+	}
+	// Without a cluster, version 3 takes Kubernetes for the one that it was linked with, and cannot find out which that is.
+	linked := strings.Split(lockedVersion(string(lock), "k8s.io/client-go"), ".")
+	if len(linked) != 3 {
+		return tellUser("parts/helm/go.mod names no version of k8s.io/client-go")
+	}
+	flags := ""
+	for _, at := range []string{"chartutil", "lint/rules"} {
+		flags += fmt.Sprintf(" -X helm.sh/helm/v3/pkg/%s.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/%s.k8sVersionMinor=%s", at, at, linked[1])
+	}
+	return b.goBuild(ctx, "helm.sh/helm/v3/cmd/helm", "helm3", flags)
 }
 
 func buildPause(ctx context.Context, b partBuild) error {

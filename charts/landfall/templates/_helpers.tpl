@@ -103,8 +103,6 @@ unverified
   expression: "oldObject != null && has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {}"
 - name: after
   expression: "has(object.metadata.annotations) ? object.metadata.annotations : {}"
-- name: namespace
-  expression: "request.namespace"
 - name: name
   expression: "has(object.metadata.name) ? object.metadata.name : ''"
 - name: actor
