@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod admission;
+mod chart;
+mod helm;
 mod operator;
 mod validation;
 mod workload;
