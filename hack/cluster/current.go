@@ -15,8 +15,8 @@ func runCurrent(ctx context.Context, config Config, args []string) error {
 		return reachCurrent(ctx, config)
 	case "build":
 		return nil
-	case "helm":
-		return buildHelmPart(ctx, config)
+	case "tools":
+		return buildTools(ctx, config)
 	case "down":
 		progress("the cluster of KUBECONFIG=%s is not ours to stop", config.Kubeconfig)
 		return nil
@@ -49,8 +49,8 @@ func execCurrent(config Config, argv []string) error {
 	if len(argv) == 0 {
 		return tellUser("exec needs a command, for example: hack/cluster/cluster exec -- kubectl get nodes")
 	}
-	// The user's own Helm comes before the one that was built here.
-	path := append([]string{os.Getenv("PATH")}, helmPath(config)...)
+	// The user's own tools come before the ones that were built here.
+	path := append([]string{os.Getenv("PATH")}, toolPath(config)...)
 	environment := overlay(os.Environ(), []string{"LANDFALL_CLUSTER_KIND=current", "PATH=" + strings.Join(path, ":")})
 	program, err := lookPath(argv[0], environment)
 	if err != nil {

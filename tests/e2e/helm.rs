@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::world::{LOCAL_IMAGE, World};
 
-/// Both versions that are in use; `hack/cluster/cluster helm` builds them.
+/// Both versions that are in use; `hack/cluster/cluster tools` builds them.
 pub const HELMS: [&str; 2] = ["helm", "helm3"];
 
 /// Where the chart is.
@@ -21,7 +21,7 @@ pub fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, Str
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| {
-        panic!("{program} does not start: {error}; hack/cluster/cluster helm builds helm and helm3 for the tests")
+        panic!("{program} does not start: {error}; hack/cluster/cluster tools builds what the tests use")
     });
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
