@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::{
     admissionregistration::v1::ValidatingAdmissionPolicy,
-    rbac::v1::{RoleBinding, RoleRef, Subject},
+    rbac::v1::{Role, RoleBinding, RoleRef, Subject},
 };
 use kube::{
     Api, Client, Config, Error, ResourceExt,
@@ -24,6 +24,8 @@ use crate::{
 
 const EDITOR: &str = "editor@example.test";
 const OPERATOR: &str = "operator@example.test";
+const APPROVER: &str = "approver@example.test";
+const GUIDE: &str = include_str!("../../docs/install.md");
 
 /// A release without pods, whose policies judge the namespace of the test alone.
 fn policies(world: &World, suffix: &str, mutating: &str) -> Release {
@@ -39,19 +41,19 @@ async fn world(test: &str, mutating: &str) -> (World, Release) {
     install_definitions(&world.client).await;
     let release = policies(&world, "", mutating);
     for (user, role) in [(EDITOR, "edit"), (OPERATOR, "operate")] {
-        bind(&world, user, &format!("{}-{role}", release.full_name())).await;
+        bind(&world, user, ("ClusterRole", &format!("{}-{role}", release.full_name()))).await;
     }
-    granted(&world).await;
+    granted(&world, &[EDITOR, OPERATOR]).await;
     as_user(&world, EDITOR).await.create(&PostParams::default(), &deployment("web")).await.unwrap();
     judged_by(&world, &release).await;
     (world, release)
 }
 
-async fn bind(world: &World, user: &str, role: &str) {
+async fn bind(world: &World, user: &str, (kind, role): (&str, &str)) {
     let group = "rbac.authorization.k8s.io".to_owned();
     let binding = RoleBinding {
         metadata: ObjectMeta { name: Some(role.to_owned()), ..ObjectMeta::default() },
-        role_ref: RoleRef { api_group: Some(group.clone()), kind: "ClusterRole".to_owned(), name: role.to_owned() },
+        role_ref: RoleRef { api_group: Some(group.clone()), kind: kind.to_owned(), name: role.to_owned() },
         subjects: Some(vec![Subject {
             api_group: Some(group),
             kind: "User".to_owned(),
@@ -104,10 +106,10 @@ fn actor(result: kube::Result<Deployment>) -> Option<String> {
 }
 
 /// Waits until the authorizer has heard of the bindings.
-async fn granted(world: &World) {
+async fn granted(world: &World, users: &[&str]) {
     world
         .patiently("the rights", async {
-            for user in [EDITOR, OPERATOR] {
+            for user in users {
                 let deployments = as_user(world, user).await;
                 while deployments.get_opt("web").await.is_err() {
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -233,6 +235,28 @@ async fn without_a_stamp_a_command_needs_the_name_of_its_giver_beside_it() {
     world.end().await;
 }
 
+/// The Role that the installation guide shows, bound to somebody who has no other right.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_right_is_enough_for_one_command_and_for_no_other() {
+    let (world, release) = world("adm-one", "auto").await;
+    stamped(&world).await;
+    let (_, role) = GUIDE.split_once("```yaml\n").unwrap();
+    let (role, _) = role.split_once("```").unwrap();
+    let mut role: Role = serde_saphyr::from_str(role).unwrap();
+    role.metadata.namespace = Some(world.namespace.clone());
+    let name = role.name_any();
+    world.api::<Role>().create(&PostParams::default(), &role).await.unwrap();
+    bind(&world, APPROVER, ("Role", &name)).await;
+    granted(&world, &[APPROVER]).await;
+
+    assert_eq!(actor(give(&world, APPROVER, &[("promote", Some("run"))]).await).as_deref(), Some(APPROVER));
+    refused(give(&world, APPROVER, &[("skip", Some("run"))]).await, "deployments/skip");
+    refused(give(&world, APPROVER, &[("promote", Some("run-2")), ("abort", Some("run-2"))]).await, "deployments/abort");
+    assert_eq!(actor(give(&world, APPROVER, &[("promote", None), ("actor", None)]).await), None);
+    release.uninstall();
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_release_judges_alike_and_goes_on_when_the_first_is_gone() {
     let (world, first) = world("adm-two", "auto").await;
@@ -241,7 +265,7 @@ async fn a_second_release_judges_alike_and_goes_on_when_the_first_is_gone() {
     assert_eq!(actor(give(&world, OPERATOR, &[("promote", Some("run"))]).await).as_deref(), Some(OPERATOR));
     // The rights of people come from the roles of the first; the second has the same ones.
     for (user, role) in [(EDITOR, "edit"), (OPERATOR, "operate")] {
-        bind(&world, user, &format!("{}-{role}", second.full_name())).await;
+        bind(&world, user, ("ClusterRole", &format!("{}-{role}", second.full_name()))).await;
     }
     first.uninstall();
     judged_by(&world, &second).await;
