@@ -167,6 +167,9 @@ async fn who_may_edit_a_deployment_may_not_thereby_give_it_a_command() {
     let mut promoted = deployment("other");
     promoted.annotations_mut().insert(Verb::Promote.annotation(), "run".to_owned());
     refused(editor.create(&PostParams::default(), &promoted).await, "deployments/promote");
+    let mut named = deployment("other");
+    named.annotations_mut().insert(ACTOR_ANNOTATION.to_owned(), OPERATOR.to_owned());
+    refused(editor.create(&PostParams::default(), &named).await, "so it must be editor@example.test");
 
     // All else stays theirs, also while a command stands.
     assert_eq!(actor(give(&world, OPERATOR, &[("pause", Some("run"))]).await).as_deref(), Some(OPERATOR));
@@ -216,6 +219,21 @@ async fn a_command_bears_the_name_of_who_gives_it_and_no_other() {
     assert_eq!(actor(applied).as_deref(), Some(OPERATOR));
     let again = as_user(&world, OPERATOR).await.patch("web", &how, &Patch::Apply(&whole)).await;
     assert_eq!(actor(again).as_deref(), Some(OPERATOR));
+
+    // From a backup: with the name in it, by somebody who may act under every name.
+    let mut backup = deployment("restored");
+    backup.annotations_mut().insert(Verb::Promote.annotation(), "run".to_owned());
+    backup.annotations_mut().insert(ACTOR_ANNOTATION.to_owned(), OPERATOR.to_owned());
+    assert_eq!(actor(everybody.create(&PostParams::default(), &backup).await).as_deref(), Some(OPERATOR));
+    let forged = "so it must be";
+    let by_admin = commands(&[("promote", Some("run-6")), ("actor", Some(EDITOR))]);
+    refused(everybody.patch("web", &PatchParams::default(), &Patch::Merge(&by_admin)).await, forged);
+
+    // Whoever writes the status cannot give a command with it.
+    let status =
+        json!({"metadata": commands(&[("abort", Some("run-7"))])["metadata"], "status": {"observedGeneration": 1}});
+    let written = everybody.patch_status("web", &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
+    assert_eq!(written.annotations().get(&Verb::Abort.annotation()), None);
 
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(world.client.clone());
     let policy = policies.get(&format!("{}-commands", release.full_name())).await.unwrap();

@@ -8,15 +8,17 @@ use k8s_openapi::{
         apps::v1::Deployment,
         authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
         coordination::v1::Lease,
-        core::v1::Pod,
+        core::v1::{ConfigMap, Namespace, Pod, ServiceAccount},
         policy::v1::PodDisruptionBudget,
         rbac::v1::{ClusterRole, ClusterRoleBinding},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
-    Api, Resource, ResourceExt,
-    api::{ListParams, PostParams},
+    Api, Client, Config, Resource, ResourceExt,
+    api::{ListParams, Patch, PatchParams, PostParams},
+    config::AuthInfo,
+    core::ObjectMeta,
 };
 use landfall::api::crd;
 use serde::de::DeserializeOwned;
@@ -114,6 +116,10 @@ async fn helm_of_the_version_before_does_the_same() {
 
 async fn install_and_uninstall(helm: &'static str, test: &str) {
     let world = World::new(test).await;
+    // The strictest of the standards that Kubernetes has for pods.
+    let restricted = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    namespaces.patch(&world.namespace, &PatchParams::default(), &Patch::Merge(&restricted)).await.unwrap();
     let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": world.namespace}});
     let mut values = json!({"namespaces": [world.namespace], "admission": {"namespaceSelector": selector}});
     let release = Release::install(helm, &world, "", &values);
@@ -125,6 +131,7 @@ async fn install_and_uninstall(helm: &'static str, test: &str) {
         confined(&pod);
     }
     rights(&world, &name).await;
+    acts_as_the_account_of_the_namespace(&world, &name).await;
 
     values["replicas"] = json!(2);
     release.upgrade(&values);
@@ -218,6 +225,36 @@ async fn may(
     let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
     let reviews: Api<SubjectAccessReview> = Api::all(world.client.clone());
     reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap().allowed
+}
+
+/// With the operator's own token: what it writes as the account of the namespace succeeds there and nowhere else, and what it
+/// writes as itself is refused.
+async fn acts_as_the_account_of_the_namespace(world: &World, operator: &str) {
+    let request = serde_json::from_value(json!({"spec": {"audiences": []}})).unwrap();
+    let accounts: Api<ServiceAccount> = world.api();
+    let token = accounts.create_token_request(operator, &PostParams::default(), &request).await.unwrap();
+    let token = token.status.unwrap().token;
+    let as_account = async |account: Option<String>, namespace: &str| {
+        let mut config = Config::infer().await.unwrap();
+        // The type of a token in here is another crate's; a kubeconfig has it as text.
+        let identity = json!({"token": token, "as": account});
+        config.auth_info = serde_json::from_value::<AuthInfo>(identity).unwrap();
+        let objects: Api<ConfigMap> = Api::namespaced(Client::try_from(config).unwrap(), namespace);
+        let metadata = ObjectMeta { name: Some("written".to_owned()), ..ObjectMeta::default() };
+        objects.create(&PostParams::default(), &ConfigMap { metadata, ..ConfigMap::default() }).await
+    };
+    let deployer = |namespace: &str| Some(format!("system:serviceaccount:{namespace}:landfall-deployer"));
+    as_account(deployer(&world.namespace), &world.namespace).await.unwrap();
+    let refused = [
+        (None, world.namespace.as_str()),
+        (deployer(&world.namespace), "default"),
+        (deployer("default"), "default"),
+        (Some("admin".to_owned()), "default"),
+    ];
+    for (account, namespace) in refused {
+        let answer = as_account(account.clone(), namespace).await;
+        assert!(matches!(&answer, Err(kube::Error::Api(status)) if status.code == 403), "{account:?}: {answer:?}");
+    }
 }
 
 /// What the operator's account and the namespace's own account may do, as the API server sees it.
