@@ -156,10 +156,10 @@ async fn who_may_edit_a_deployment_may_not_thereby_give_it_a_command() {
     let (world, release) = world("adm-edit", "auto").await;
     stamped(&world).await;
     for verb in Verb::ALL {
-        let word = verb.word();
-        let right = format!("it needs the verb create on deployments/{word} of landfall.dev in the namespace");
-        refused(give(&world, EDITOR, &[(word, Some("run"))]).await, &right);
-        refused(give(&world, EDITOR, &[(word, Some("run")), ("actor", Some(EDITOR))]).await, &right);
+        let command = verb.word();
+        let right = format!("it needs the verb create on deployments/{command} of landfall.dev in the namespace");
+        refused(give(&world, EDITOR, &[(command, Some("run"))]).await, &right);
+        refused(give(&world, EDITOR, &[(command, Some("run")), ("actor", Some(EDITOR))]).await, &right);
     }
     refused(give(&world, EDITOR, &[("promot", Some("run"))]).await, "there is no such command");
 

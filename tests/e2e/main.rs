@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod admission;
+mod appliers;
 mod argocd;
 mod chart;
 mod helm;
