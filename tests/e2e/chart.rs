@@ -66,6 +66,59 @@ fn both_versions_of_helm_refuse_a_misspelt_value() {
     }
 }
 
+/// What the chart renders with these values.
+fn rendered(values: &Value) -> Vec<Value> {
+    let text = run("helm", &[&RELEASE[..], &["--values", "-"]].concat(), &values.to_string()).unwrap();
+    serde_saphyr::from_multiple(&text).unwrap()
+}
+
+/// The kinds of the objects, and what the operator is told of actors.
+fn kinds_and_actors(values: &Value) -> (BTreeSet<String>, String) {
+    let objects = rendered(values);
+    let operator = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
+    let environment = operator["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+    let actors = environment.iter().find(|variable| variable["name"] == "LANDFALL_ACTORS").unwrap();
+    let kinds = objects.iter().map(|object| object["kind"].as_str().unwrap().to_owned()).collect();
+    (kinds, actors["value"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn names_beside_commands_count_as_verified_only_where_a_policy_judges_all_of_them() {
+    let judged = "ValidatingAdmissionPolicy";
+    let cases = [
+        (json!({}), true, "verified"),
+        (json!({"enabled": false}), false, "unverified"),
+        (json!({"namespaceSelector": {"matchLabels": {"a": "b"}}}), true, "unverified"),
+        (json!({"namespaceSelector": {"matchLabels": {"a": "b"}}, "actors": "verified"}), true, "verified"),
+        (json!({"enabled": false, "mutating": "always"}), false, "unverified"),
+    ];
+    for (admission, policy, expected) in cases {
+        let (kinds, actors) = kinds_and_actors(&json!({"admission": admission}));
+        assert_eq!((kinds.contains(judged), actors.as_str()), (policy, expected), "{admission}");
+        assert!(policy || !kinds.contains("MutatingAdmissionPolicy"), "{admission}");
+    }
+}
+
+#[test]
+fn what_is_switched_off_is_not_rendered() {
+    let (kinds, _) = kinds_and_actors(&json!({}));
+    let optional = ["PodDisruptionBudget", "NetworkPolicy", "ServiceMonitor", "MutatingAdmissionPolicy"];
+    assert!(optional.iter().all(|kind| !kinds.contains(*kind)), "{kinds:?}");
+    let off = json!({
+        "crds": {"install": false}, "serviceAccount": {"create": false, "name": "other"},
+        "metrics": {"service": {"enabled": false}}, "replicas": 2, "podDisruptionBudget": {"enabled": false},
+    });
+    let (kinds, _) = kinds_and_actors(&off);
+    for kind in ["CustomResourceDefinition", "ServiceAccount", "Service", "PodDisruptionBudget"] {
+        assert!(!kinds.contains(kind), "{kind}");
+    }
+    let error = run("helm", &[&RELEASE[..], &["--set", "serviceAccount.create=false"]].concat(), "").unwrap_err();
+    assert!(error.contains("name the account that the operator is to run as"), "{error}");
+    let monitor = ["--set", "metrics.service.enabled=false", "--set", "metrics.serviceMonitor.enabled=true"];
+    let error = run("helm", &[&RELEASE[..], &monitor].concat(), "").unwrap_err();
+    assert!(error.contains("needs metrics.service.enabled"), "{error}");
+}
+
 #[test]
 fn the_definitions_of_the_chart_are_rendered_as_they_are_and_marked_to_be_kept() {
     for helm in HELMS {

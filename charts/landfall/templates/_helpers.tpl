@@ -15,6 +15,9 @@
 {{- end }}
 
 {{- define "landfall.serviceAccountName" -}}
+{{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) -}}
+{{- fail "serviceAccount.name is empty and serviceAccount.create is false: name the account that the operator is to run as" -}}
+{{- end -}}
 {{ default (include "landfall.fullname" .) .Values.serviceAccount.name }}
 {{- end }}
 
