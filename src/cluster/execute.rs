@@ -83,7 +83,9 @@ impl ExecuteError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Changed(_) | Self::Call(..) | Self::Revision(RevisionError::Call(..)) => true,
-            Self::NotOwned { .. } | Self::Refused(..) | Self::Forbidden { .. } | Self::Route(_) | Self::Revision(_) => false,
+            Self::NotOwned { .. } | Self::Refused(..) | Self::Forbidden { .. } | Self::Route(_) | Self::Revision(_) => {
+                false
+            }
         }
     }
 }
@@ -135,7 +137,8 @@ pub async fn execute(site: &Site<'_>, actions: &[Planned]) -> Vec<ExecuteError> 
 
 /// Reads again what actions rest on: both Services and the routes must be as they were when it was decided.
 async fn check(site: &Site<'_>) -> Result<(), ExecuteError> {
-    let services = site.owned.services.values().map(|service| (place(site, "v1", "Service", &service.name), service.version));
+    let services =
+        site.owned.services.values().map(|service| (place(site, "v1", "Service", &service.name), service.version));
     let routes = site.owned.routes.iter().map(|route| (Place::of(&route.object), route.version));
     let all = services.chain(routes).map(|(place, version)| unchanged(site, place, version));
     try_join_all(all).await.map(|_| ())
@@ -331,7 +334,8 @@ async fn weigh_routes(site: &Site<'_>, share: Share) -> Result<(), ExecuteError>
     let release = site.releases.get(site.writer, site.owner, revision).await?;
     for role in [Role::Stable, Role::Candidate] {
         let missing = services(site, role, &release, &Selection::Nothing);
-        let missing = missing.iter().filter(|object| !site.owned.services.contains_key(Place::of(object).name.as_str()));
+        let missing =
+            missing.iter().filter(|object| !site.owned.services.contains_key(Place::of(object).name.as_str()));
         try_join_all(missing.map(|object| write_service(site, object))).await?;
     }
     let pairs = pairs(&release);

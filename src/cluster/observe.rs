@@ -177,7 +177,9 @@ fn route(owned: &Owned, controllers: &BTreeMap<ParentKey, Controller>) -> Option
     Some(Route {
         version: combined.version,
         generation: combined.generation,
+        lineage: combined.lineage,
         split: combined.split,
+        least: combined.least,
         acknowledged: combined.acknowledged,
     })
 }

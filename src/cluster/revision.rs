@@ -117,7 +117,8 @@ pub async fn delete(writer: &Writer, owner: &Owner, revision: &Revision) -> Resu
     let call = |error| RevisionError::Call(revision.clone(), error);
     let first = Place::named("v1", "Secret", &owner.namespace, &name(&owner.name, revision));
     let found = writer.get(&Account::Own, &first).await.map_err(call)?;
-    let parts = found.as_ref().and_then(|secret| secret.pointer("/metadata/annotations")?.get(PARTS_ANNOTATION)?.as_str());
+    let parts =
+        found.as_ref().and_then(|secret| secret.pointer("/metadata/annotations")?.get(PARTS_ANNOTATION)?.as_str());
     let parts: usize = parts.and_then(|text| text.parse().ok()).unwrap_or(1);
     for part in (0..parts.min(PARTS_MAX)).rev() {
         let place = Place::named("v1", "Secret", &owner.namespace, &part_name(&owner.name, revision, part));
@@ -128,7 +129,8 @@ pub async fn delete(writer: &Writer, owner: &Owner, revision: &Revision) -> Resu
 
 async fn read(writer: &Writer, owner: &Owner, revision: &Revision, part: usize) -> Result<Value, RevisionError> {
     let place = Place::named("v1", "Secret", &owner.namespace, &part_name(&owner.name, revision, part));
-    let found = writer.get(&Account::Own, &place).await.map_err(|error| RevisionError::Call(revision.clone(), error))?;
+    let found =
+        writer.get(&Account::Own, &place).await.map_err(|error| RevisionError::Call(revision.clone(), error))?;
     found.ok_or_else(|| RevisionError::Absent(revision.clone()))
 }
 

@@ -64,7 +64,16 @@ impl TryFrom<OperatorArgs> for Config {
     type Error = ConfigError;
 
     fn try_from(args: OperatorArgs) -> Result<Self, ConfigError> {
-        let OperatorArgs { listen, lease_namespace, lease_name, identity, shutdown_grace, log: _, watch_namespace, actors } = args;
+        let OperatorArgs {
+            listen,
+            lease_namespace,
+            lease_name,
+            identity,
+            shutdown_grace,
+            log: _,
+            watch_namespace,
+            actors,
+        } = args;
         let pod_name = || std::env::var("POD_NAME").ok().filter(|name| !name.is_empty());
         let identity = identity.or_else(pod_name).or_else(host_name).ok_or(ConfigError::NoIdentity)?;
         if identity.is_empty() || identity.contains(|c: char| c.is_whitespace() || c.is_control()) {

@@ -64,14 +64,4 @@ impl Minds {
     pub fn keep(&self, key: &Key, mind: Mind) {
         self.minds.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), mind);
     }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.minds.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }

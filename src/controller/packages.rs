@@ -44,7 +44,9 @@ fn status(view: &PackageView, now: crate::engine::moment::Moment) -> PackageStat
     let before = &view.status;
     let checksum = before.checksum.clone().unwrap_or_else(|| view.digest.clone());
     let same = checksum == view.digest;
-    let message = if same { "The content is recorded." } else {
+    let message = if same {
+        "The content is recorded."
+    } else {
         "The content is not what was recorded of it: make a Package of a new version; what runs does not move."
     };
     let reason = if same { ConditionReason::Succeeded } else { ConditionReason::ContentChanged };

@@ -147,7 +147,8 @@ impl ServiceView {
     /// The projection; none for one that is not routed.
     pub fn of(object: &ServiceObject) -> Option<Self> {
         let meta = &object.metadata;
-        let role = [Role::Stable, Role::Candidate].into_iter().find(|role| label(meta, ROLE_LABEL) == Some(role.as_str()))?;
+        let role =
+            [Role::Stable, Role::Candidate].into_iter().find(|role| label(meta, ROLE_LABEL) == Some(role.as_str()))?;
         Some(Self {
             owner: owner(meta)?,
             name: meta.name.as_deref()?.into(),

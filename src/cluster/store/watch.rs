@@ -19,7 +19,10 @@ use tracing::{debug, warn};
 use super::{
     Key, Part, Store, Tables,
     table::{Item, Table},
-    view::{JobObject, JobView, PackageView, ReplicaSetObject, ReplicaSetView, RouteView, ServiceObject, ServiceView, SliceView},
+    view::{
+        JobObject, JobView, PackageView, ReplicaSetObject, ReplicaSetView, RouteView, ServiceObject, ServiceView,
+        SliceView,
+    },
 };
 use crate::{
     api::{DEPLOYMENT_LABEL, deployment::Deployment, package::Package, profile::Profile},

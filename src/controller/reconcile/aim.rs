@@ -7,12 +7,8 @@ use std::sync::Arc;
 
 use crate::{
     api::{
-        condition::ConditionReason,
-        deployment::Deployment,
-        deployment_status::DeploymentStatus,
-        package::Package,
-        profile::Profile,
-        version::Version,
+        condition::ConditionReason, deployment::Deployment, deployment_status::DeploymentStatus, package::Package,
+        profile::Profile, version::Version,
     },
     cluster::{
         call::CallError,

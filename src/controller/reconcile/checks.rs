@@ -9,7 +9,7 @@ use super::Scene;
 use crate::{
     analysis::{
         http::{Names, Request, ServiceAddress, request},
-        pods::{PodSummary, summary, trouble},
+        pods::{Trouble, summary, trouble},
     },
     api::{DEPLOYMENT_LABEL, POD_HASH_LABEL, Role, check::Check},
     cluster::{
@@ -66,12 +66,7 @@ fn candidate(scene: &Scene<'_>) -> Option<ServiceAddress> {
 }
 
 /// The values of headers, read as the account that writes the package: whoever may not read a Secret cannot have it sent.
-async fn secrets(
-    writer: &Writer,
-    account: &Account,
-    namespace: &str,
-    request: &Request,
-) -> Result<Secrets, String> {
+async fn secrets(writer: &Writer, account: &Account, namespace: &str, request: &Request) -> Result<Secrets, String> {
     let mut secrets = Secrets::default();
     for (header, wanted) in &request.headers {
         let place = Place::named("v1", "Secret", namespace, &wanted.name);
@@ -93,16 +88,11 @@ fn word(measurement: &Measurement) -> &'static str {
     }
 }
 
-/// What the pods of a revision say of themselves.
-pub async fn pods(scene: &Scene<'_>, revision: &Revision) -> Vec<PodSummary> {
+/// What the pods of a revision say of themselves. That they cannot be asked is nothing against them.
+pub async fn pods(scene: &Scene<'_>, revision: &Revision) -> Trouble {
     let place = Place::named("v1", "Pod", &scene.ground.namespace, "");
     let labels = format!("{DEPLOYMENT_LABEL}={},{POD_HASH_LABEL}={revision}", scene.key.name);
     let listed = scene.operator.writer.list(&Account::Own, &place, &labels).await.unwrap_or_default();
-    listed.into_iter().filter_map(|pod: Value| serde_json::from_value(pod).ok()).map(|pod| summary(&pod)).collect()
-}
-
-/// What is wrong with them.
-pub fn wrong(pods: &[PodSummary]) -> (Option<String>, Option<String>) {
-    let found = trouble(pods);
-    (found.fatal, found.hint)
+    let pods = listed.into_iter().filter_map(|pod: Value| serde_json::from_value(pod).ok());
+    trouble(&pods.map(|pod| summary(&pod)).collect::<Vec<_>>())
 }

@@ -23,10 +23,9 @@ use super::{
     operator::{Operator, now},
 };
 use crate::{
+    analysis::pods,
     api::{
-        DEFAULT_SERVICE_ACCOUNT,
-        condition::ConditionReason,
-        deployment::Deployment,
+        DEFAULT_SERVICE_ACCOUNT, condition::ConditionReason, deployment::Deployment,
         deployment_status::DeploymentStatus,
     },
     cluster::{
@@ -39,7 +38,7 @@ use crate::{
     engine::{
         action::{Action, Planned},
         moment::Moment,
-        observed::{Measured, Observed, Revision, Seen},
+        observed::{Measured, Observed, Pods, Revision, Seen},
         stage::Stage,
         state::Run,
         step::{Look, Step, Wanted, step},
@@ -57,6 +56,9 @@ use crate::{
 
 /// The shortest time between two statuses of one Deployment that differ in words only.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long pods that are not ready are left alone before they are asked again why.
+const PODS_PAUSE: Duration = Duration::from_secs(5);
 
 /// Looks at a Deployment.
 pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
@@ -130,13 +132,18 @@ impl<'a> Scene<'a> {
 
     /// The look itself.
     async fn play(&mut self, mind: &mut Mind) -> Outcome {
-        let observed = self.observe().await;
+        let (observed, hint) = self.observe().await;
         let Some(wanted) = self.wanted() else {
             return self.tell_only(mind, &observed).await;
         };
         let prior = self.prior.as_ref().map(|record| &record.state);
         let step = step(Look { wanted: &wanted, prior, observed: &observed, now: self.now });
-        let record = self.record(&step);
+        let mut record = self.record(&step);
+        if let (Some(wait), Some(hint)) = (&mut record.state.waiting_for, &hint)
+            && wait.contains(" pods of revision ")
+        {
+            *wait = format!("{wait}: {hint}");
+        }
         let status = self.status(mind, &record, &observed, wanted.desired);
         let stored = match self.store(mind, (status, record), &step).await {
             Ok(stored) => stored,
@@ -145,7 +152,12 @@ impl<'a> Scene<'a> {
         if let Stored::Later(delay) = stored {
             return Outcome::Done(Some(sooner(self.next(&step), Some(delay)).unwrap_or(delay)));
         }
-        self.act(mind, &step).await
+        let outcome = self.act(mind, &step).await;
+        match (outcome, hint) {
+            // What pods say of themselves is asked for, not watched.
+            (Outcome::Done(next), Some(_)) => Outcome::Done(sooner(next, Some(PODS_PAUSE))),
+            (outcome, _) => outcome,
+        }
     }
 
     /// What the engine is to bring; none where that has never been known.
@@ -175,7 +187,8 @@ impl<'a> Scene<'a> {
         })
     }
 
-    async fn observe(&self) -> Observed {
+    /// What is seen, and what may be behind it that pods are not ready.
+    async fn observe(&self) -> (Observed, Option<String>) {
         let parents = self.owned.routes.iter().flat_map(|route| parents(&route.object)).collect();
         let controllers = self.operator.routers.of(&self.operator.writer, parents).await;
         let state = self.prior.as_ref().map(|record| &record.state);
@@ -191,16 +204,27 @@ impl<'a> Scene<'a> {
             JobEnd::Failed(why) => Some(format!("Job {name} failed: {why}")),
             JobEnd::Open | JobEnd::Complete => None,
         });
-        let _ = failed;
-        Observed {
+        let open = jobs.values().flatten().map(|(name, _)| format!("Job {name} has not completed")).next();
+        let pods = self.pods(&revisions).await;
+        let observed = Observed {
             revisions,
             stable,
             candidate,
             route,
             missing: self.missing().await,
+            trouble: failed.or(pods.fatal),
             measured: self.measured.clone(),
             commands: self.asked.commands.clone(),
-        }
+        };
+        (observed, open.or(pods.hint))
+    }
+
+    /// What the pods of the revision under way say of themselves, while they are not all ready.
+    async fn pods(&self, revisions: &Seen<BTreeMap<Revision, Pods>>) -> pods::Trouble {
+        let run = self.prior.as_ref().and_then(|record| record.state.active());
+        let (Some(run), Seen::Present(known)) = (run, revisions) else { return pods::Trouble::default() };
+        let short = known.get(&run.revision).is_some_and(|pods| pods.ready < pods.scale);
+        if short { checks::pods(self, &run.revision).await } else { pods::Trouble::default() }
     }
 
     /// What a package without Services would select; none where the package has Services.
@@ -211,7 +235,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Counts the pods that a restart still has to replace.
-    async fn renewing(&self, revisions: Seen<BTreeMap<Revision, crate::engine::observed::Pods>>) -> Seen<BTreeMap<Revision, crate::engine::observed::Pods>> {
+    async fn renewing(&self, revisions: Seen<BTreeMap<Revision, Pods>>) -> Seen<BTreeMap<Revision, Pods>> {
         let run = self.prior.as_ref().and_then(|record| record.state.active());
         let (Some(Run { revision, .. }), Some(Stage::Renew(before))) = (run, run.and_then(Run::stage)) else {
             return revisions;
@@ -284,14 +308,8 @@ impl<'a> Scene<'a> {
         }
         let run = state.run.as_ref().map(|run| &run.revision);
         let wanted = self.aim.rendered.as_ref().map(|rendered| &rendered.revision);
-        let known: BTreeSet<&Revision> = state
-            .stable
-            .iter()
-            .chain(&state.kept)
-            .chain(&state.rejected)
-            .chain(run)
-            .chain(wanted)
-            .collect();
+        let known: BTreeSet<&Revision> =
+            state.stable.iter().chain(&state.kept).chain(&state.rejected).chain(run).chain(wanted).collect();
         versions.retain(|revision, _| known.contains(revision));
         let mut record = Record {
             wanted: self.aim.rendered.clone(),
@@ -465,7 +483,11 @@ impl Scene<'_> {
         mind.trouble = trouble;
         match worst {
             None if actions.is_empty() => {
-                if news { Outcome::Stale } else { Outcome::Done(self.next(step)) }
+                if news {
+                    Outcome::Stale
+                } else {
+                    Outcome::Done(self.next(step))
+                }
             }
             // What was done may allow more at once: the answers are in the store already.
             None => Outcome::Done(Some(Duration::ZERO)),

@@ -159,12 +159,7 @@ impl Stage {
     }
 
     /// As [`Stage::until`], of another Deployment.
-    pub async fn until_of(
-        &self,
-        name: &str,
-        what: &str,
-        is: impl Fn(&DeploymentStatus) -> bool,
-    ) -> DeploymentStatus {
+    pub async fn until_of(&self, name: &str, what: &str, is: impl Fn(&DeploymentStatus) -> bool) -> DeploymentStatus {
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let mut looks = watcher(self.deployments(), config).default_backoff().applied_objects().boxed();
         let mut last = None;
@@ -213,8 +208,7 @@ impl Stage {
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
         let (resource, _) =
             discovery::pinned_kind(&self.world.client, &GroupVersionKind::gvk(group, version, kind)).await.unwrap();
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.world.client.clone(), &self.world.namespace, &resource);
+        let api: Api<DynamicObject> = Api::namespaced_with(self.world.client.clone(), &self.world.namespace, &resource);
         api.list(&kube::api::ListParams::default().labels(labels)).await.unwrap().items
     }
 
