@@ -45,6 +45,8 @@ pub struct Sight {
 /// What cannot be seen in the store.
 #[derive(Debug, Clone, Copy)]
 pub struct Beside<'a> {
+    /// The namespace that is looked at.
+    pub namespace: &'a str,
     /// What the Service of a package without Services would select; none where the package has Services.
     pub front: Option<&'a BTreeSet<Revision>>,
     /// The stable revision: its Jobs are over and done with.
@@ -55,7 +57,8 @@ pub struct Beside<'a> {
 
 /// Looks.
 pub fn see(store: &Store, owned: &Owned, beside: Beside<'_>, now: Instant) -> Sight {
-    let trust = |parts: &[Part]| parts.iter().find_map(|part| store.trusted(*part, now).err());
+    let namespace = beside.namespace;
+    let trust = |parts: &[Part]| parts.iter().find_map(|part| store.trusted(*part, namespace, now).err());
     let jobs = open_jobs(owned, beside.stable);
     let pods = pods(owned, &jobs);
     let sets: Vec<(String, Revision)> =
