@@ -12,6 +12,7 @@ mod fake_api;
 mod http;
 mod lease;
 mod lint;
+mod random_stories;
 mod sample;
 mod scenarios;
 mod sim;
