@@ -204,7 +204,9 @@ fn raises(observed: &Observed, made: &Step, desired: u32) {
         let ready = service.map_or(0, landfall::engine::observed::Service::ready);
         let same = known.stable.as_ref().map(|s| &s.selects) == known.candidate.as_ref().map(|s| &s.selects);
         let enough = if to > from && run.retreat.is_none() && !same { need(desired, to, run.plan.headroom) } else { 1 };
-        let enough = enough.min(desired);
+        // Before the first revision serves, nobody is behind the stable Service.
+        let nobody = known.stable.is_none() && made.state.stable.is_none();
+        let enough = if nobody { 0 } else { enough.min(desired) };
         assert!(ready >= enough, "weight {from} to {to} with {ready} of {enough} endpoints");
     }
 }
