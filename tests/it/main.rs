@@ -23,6 +23,7 @@ mod probe;
 mod refusals;
 mod release;
 mod rollout;
+mod random_stories;
 mod sample;
 mod scenarios;
 mod sim;
