@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use landfall::{
-    cli::{Cli, Command, answer, crds, fail, lint, operator::OperatorArgs, sample},
+    cli::{Cli, Command, answer, crds, fail, lint, operator::OperatorArgs, sample, simulate},
     cluster::connect::install_tls_provider,
     controller::{self, config::Config},
     telemetry,
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Operator(args) => operator(args),
         Command::Lint(args) => answer(lint::run(&args)),
         Command::Crds => answer(crds::run().map(|()| ExitCode::SUCCESS)),
+        Command::Simulate(args) => answer(simulate::run(&args)),
         Command::Sample(command) => sample::run(command),
     }
 }

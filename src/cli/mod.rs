@@ -8,6 +8,7 @@ pub mod host;
 pub mod lint;
 pub mod operator;
 pub mod sample;
+pub mod simulate;
 
 use std::{error::Error, process::ExitCode, time::Duration};
 
@@ -37,6 +38,8 @@ pub enum Command {
     Lint(lint::LintArgs),
     /// Print the definitions of the custom resources as YAML
     Crds,
+    /// Play a scenario file in a pretended cluster, and print what happens
+    Simulate(simulate::SimulateArgs),
     /// A small application to deploy, and a client for it, for demonstrations and tests
     #[command(subcommand)]
     Sample(sample::SampleCommand),

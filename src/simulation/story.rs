@@ -180,6 +180,7 @@ impl<W: Witness> Story<'_, W> {
             world.lose(&revision(name));
         }
         world.crashing.extend(event.crashing.as_deref().map(revision));
+        world.meddled |= event.uneven.is_some() || event.remade.is_some();
         if let Some([first, second]) = event.uneven {
             world.weigh([first.0, second.0]);
         }
@@ -217,6 +218,7 @@ impl<W: Witness> Story<'_, W> {
             (Some(wait), _) => format!("waiting for {wait}"),
             (None, Some(run)) => run.outcome.as_ref().map_or_else(String::new, |outcome| match &outcome.failure {
                 Some(failure) => format!("{:?}: {}", failure.code, failure.message),
+                None if run.plan.reach != Reach::Deploy => format!("{} was not touched", run.revision),
                 None => format!("{} is stable", run.revision),
             }),
             (None, None) => String::new(),

@@ -15,6 +15,8 @@ use crate::engine::{
 pub const SECOND: u64 = 1000;
 /// How long a pod takes to become ready.
 const START: u64 = 3 * SECOND;
+/// How many measurements are kept.
+const MEASURED: usize = 16;
 /// How long a router takes to acknowledge.
 const ACKNOWLEDGE: u64 = SECOND;
 
@@ -89,6 +91,8 @@ pub struct World {
     pub router_lag: u64,
     /// The routers refuse the routes.
     pub refusing: bool,
+    /// Somebody else wrote the routes.
+    pub meddled: bool,
     lineages: u64,
 }
 
@@ -97,7 +101,8 @@ fn count<T>(items: impl Iterator<Item = T>) -> u32 {
 }
 
 impl Set {
-    fn ready(&self, now: u64) -> u32 {
+    /// How many of them are ready.
+    pub fn ready(&self, now: u64) -> u32 {
         let ready = |born: &&u64| !self.broken && now >= **born + START;
         count(self.pods.iter().filter(ready))
     }
@@ -273,6 +278,9 @@ impl World {
             Some(revision) if self.bad.contains(revision) => Measurement::Failure("status 500".to_owned()),
             _ => Measurement::Success,
         };
+        if self.measured.len() >= MEASURED {
+            self.measured.remove(0);
+        }
         self.measured.push(Measured { key: key.to_owned(), result });
     }
 

@@ -13,6 +13,7 @@ mod http;
 mod lease;
 mod lint;
 mod rollout;
+mod random_stories;
 mod sample;
 mod scenarios;
 mod sim;

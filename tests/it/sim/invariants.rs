@@ -7,7 +7,7 @@ use landfall::{
     engine::{
         action::Action,
         observed::{Observed, Revision, Seen},
-        plan::{Reach, Router},
+        plan::{Reach, Router, Strategy},
         share::{Share, need},
         stage::Stage,
         state::{Hold, Purpose, Run, State},
@@ -44,6 +44,7 @@ fn before_write(world: &World, state: &State, desired: u32, action: &Action) {
             let now = world.revisions.get(revision).map_or(0, |set| set.scale);
             if *to < now && state.stopped.is_none() {
                 shrinks(world, run, desired, revision, *to);
+                stays_available(world, run, desired, (revision, *to));
             }
         }
         Action::Delete(revision) => shrinks(world, run, desired, revision, 0),
@@ -67,6 +68,16 @@ fn shrinks(world: &World, run: &Run, desired: u32, revision: &Revision, to: u32)
         let needed = need(desired, share(world, run, revision), run.plan.headroom);
         assert!(to >= needed, "{revision} scaled to {to}, its share needs {needed}");
     }
+}
+
+/// A rolling replacement takes no ready pod beyond what may be missing.
+fn stays_available(world: &World, run: &Run, desired: u32, (revision, to): (&Revision, u32)) {
+    let Strategy::Rolling(rolling) = &run.plan.strategy else { return };
+    let ready = |name: &Revision| world.revisions.get(name).map_or(0, |set| set.ready(world.now));
+    let before: u32 = world.revisions.keys().map(ready).sum();
+    let taken = ready(revision).saturating_sub(to);
+    let least = desired.saturating_sub(rolling.max_unavailable);
+    assert!(taken == 0 || before < least || before - taken >= least, "{before} ready pods of {desired}, {taken} taken");
 }
 
 fn turns(world: &World, run: &Run, width: usize) {
@@ -134,6 +145,11 @@ impl Watch {
     /// No weight of a run is passed over, and none is given twice, but after an escape.
     fn once(&mut self, made: &Step) {
         let Some(run) = made.state.active().filter(|run| run.retreat.is_none() && !self.escaped) else { return };
+        let weights =
+            run.stages.iter().filter_map(|stage| if let Stage::Weight(share) = stage { Some(*share) } else { None });
+        if !weights.is_sorted() {
+            return;
+        }
         for planned in &made.actions {
             if let Action::Weigh { from: Some(from), to } = planned.action
                 && to > from
@@ -188,6 +204,7 @@ fn raises(observed: &Observed, made: &Step, desired: u32) {
         let ready = service.map_or(0, landfall::engine::observed::Service::ready);
         let same = known.stable.as_ref().map(|s| &s.selects) == known.candidate.as_ref().map(|s| &s.selects);
         let enough = if to > from && run.retreat.is_none() && !same { need(desired, to, run.plan.headroom) } else { 1 };
+        let enough = enough.min(desired);
         assert!(ready >= enough, "weight {from} to {to} with {ready} of {enough} endpoints");
     }
 }
@@ -202,7 +219,8 @@ fn follows(before: &Run, run: &Run) {
 
 /// A weight counts only when the router really has it in force.
 fn counted(before: &Run, run: &Run, world: &World) {
-    let Some(route) = world.route.as_ref().filter(|_| run.plan.splits()) else { return };
+    // What a stranger wrote a moment ago is in no view yet.
+    let Some(route) = world.route.as_ref().filter(|_| run.plan.splits() && !world.meddled) else { return };
     if run.at > before.at && before.retreat.is_none() {
         let last =
             before.stages[before.at..run.at.min(before.stages.len())].iter().rev().find_map(|stage| match stage {
