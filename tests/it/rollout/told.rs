@@ -39,13 +39,15 @@ fn every_scenario_is_told_truly_at_every_look() {
     for (path, scenario) in scenarios() {
         for seed in SEEDS {
             let looks = played(&scenario, seed);
-            let mut teller = Teller::default();
+            let (mut teller, mut last) = (Teller::default(), None);
             for looked in &looks {
                 let told = teller.tell(looked);
                 let what = format!("{} (seed {seed:?}) at {}", path.display(), looked.now);
-                if teller.before.as_ref() != Some(&told) {
+                let bare = DeploymentStatus { record: None, ..told.clone() };
+                if last.as_ref() != Some(&bare) {
                     valid(&validator, &told, &what);
                     understood(&told, &what);
+                    last = Some(bare);
                 }
                 teller.believe(told, &what);
             }
