@@ -24,6 +24,7 @@ mod refusals;
 mod release;
 mod rollout;
 mod random_stories;
+mod rollout;
 mod sample;
 mod scenarios;
 mod sim;
