@@ -15,16 +15,18 @@ func runCurrent(ctx context.Context, config Config, args []string) error {
 		return reachCurrent(ctx, config)
 	case "build":
 		return nil
+	case "tools":
+		return buildTools(ctx, config)
 	case "down":
 		progress("the cluster of KUBECONFIG=%s is not ours to stop", config.Kubeconfig)
 		return nil
 	case "shell":
-		return execCurrent([]string{fallback(os.Getenv("SHELL"), "/bin/sh")})
+		return execCurrent(config, []string{fallback(os.Getenv("SHELL"), "/bin/sh")})
 	case "exec":
 		if len(rest) > 0 && rest[0] == "--" {
 			rest = rest[1:]
 		}
-		return execCurrent(rest)
+		return execCurrent(config, rest)
 	default:
 		return tellUser("%s works on a cluster of our own only; for the cluster of KUBECONFIG use its own tools", command)
 	}
@@ -43,11 +45,13 @@ func reachCurrent(ctx context.Context, config Config) error {
 	return nil
 }
 
-func execCurrent(argv []string) error {
+func execCurrent(config Config, argv []string) error {
 	if len(argv) == 0 {
 		return tellUser("exec needs a command, for example: hack/cluster/cluster exec -- kubectl get nodes")
 	}
-	environment := overlay(os.Environ(), []string{"LANDFALL_CLUSTER_KIND=current"})
+	// The user's own tools come before the ones that were built here.
+	path := append([]string{os.Getenv("PATH")}, toolPath(config)...)
+	environment := overlay(os.Environ(), []string{"LANDFALL_CLUSTER_KIND=current", "PATH=" + strings.Join(path, ":")})
 	program, err := lookPath(argv[0], environment)
 	if err != nil {
 		return tellUser("%s is not on PATH", argv[0])

@@ -69,6 +69,7 @@ func surroundings(config Config, mode Mode, found Parts) []string {
 	if mode == modeFull {
 		path = append(path, found["containerd"])
 	}
+	path = append(path, toolPath(config)...)
 	p := portsOf(config, mode)
 	additions := []string{
 		"PATH=" + strings.Join(append(path, os.Getenv("PATH")), ":"),

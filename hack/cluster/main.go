@@ -23,6 +23,7 @@ const usage = `usage: hack/cluster/cluster COMMAND
   exec -- CMD     one command in the same surroundings
   forward         bring API server and gateway to loopback until interrupted
   image           build the project's image and load it into the node
+  tools           build Helm (helm, helm3) and Lua (glua), for exec and shell
   load FILE       load an OCI or Docker image archive into the node
   logs COMPONENT  print the log of one component
   build           build the parts and the image tools, start nothing
@@ -104,6 +105,8 @@ func run(ctx context.Context, args []string) error {
 		return forward(ctx, config)
 	case "image":
 		return buildImage(ctx, config)
+	case "tools":
+		return buildTools(ctx, config)
 	case "load":
 		return loadImages(ctx, config, rest)
 	case "logs":

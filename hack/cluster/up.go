@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -62,7 +63,7 @@ func decideAndBuild(ctx context.Context, config Config) (SupervisorConfig, Parts
 	if err != nil {
 		return setting, nil, err
 	}
-	found, err := ensureParts(ctx, config, setting.Mode)
+	found, err := ensureParts(ctx, config, wanted(setting.Mode))
 	if err == nil && ctx.Err() != nil {
 		err = errInterrupted
 	}
@@ -75,8 +76,26 @@ func build(ctx context.Context, config Config) error {
 	if config.Mode == modeControlPlane || os.Geteuid() != 0 {
 		mode = modeControlPlane
 	}
-	_, err := ensureParts(ctx, config, mode)
+	_, err := ensureParts(ctx, config, wanted(mode))
 	return err
+}
+
+// buildTools builds Helm and Lua, which no cluster needs; from then on exec and shell find them.
+func buildTools(ctx context.Context, config Config) error {
+	_, err := ensureParts(ctx, config, tools())
+	return err
+}
+
+// toolPath has the directories of the tools that are built.
+func toolPath(config Config) []string {
+	found, missing, err := locateAll(config, tools())
+	if err != nil {
+		return nil
+	}
+	for _, p := range missing {
+		delete(found, p.name)
+	}
+	return slices.Sorted(maps.Values(found))
 }
 
 // marker is the file that says: this directory is a cluster, down may remove it.

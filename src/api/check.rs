@@ -25,12 +25,13 @@ pub struct Check {
     /// Asks a URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpProbe>,
-    /// CEL over the answer (`status`, `body`, `json`, `durationMs`): a measurement succeeds if it is true.
-    /// Default: the status is expected.
+    /// CEL over the answer (`status`, `body`, `json`, `durationMs`): a measurement succeeds if it is true. To read `json`
+    /// where the body is something else is a failure. Default: status and body are as expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub success: Option<String>,
-    /// CEL over the answer: a measurement fails if it is true. Default: it fails if it does not succeed.
+    /// CEL over the answer: a measurement fails if it is true, and is no data if it neither fails nor succeeds.
+    /// Default: it fails if it does not succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub failure: Option<String>,
@@ -45,7 +46,7 @@ pub struct Check {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
     pub failure_limit: Option<i32>,
-    /// What no answer means. Default: Wait.
+    /// What no answer means, or one without data. Default: Fail if the candidate's own Service does not answer, else Wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_data: Option<NoData>,
 }
@@ -67,14 +68,15 @@ pub enum NoData {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = unique("headers", "name", "http.headers: a name may occur once only: remove the second one"))]
 pub struct HttpProbe {
-    /// The address, http or https. `{{candidate.service}}` stands for the candidate's Service.
+    /// The address, http or https. `{{candidate.service}}` stands for the candidate's Service; without a port in the
+    /// address, that of the Service is used. Redirects are followed, at most three.
     #[schemars(length(max = 2048))]
     #[x_kube(validation = Rule::new("self.matches('^https?://[^/]')").message("url: write an address that starts with http:// or https://"))]
     pub url: String,
     /// The method. Default: GET.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<HttpMethod>,
-    /// The statuses that succeed. Default: 200 to 399.
+    /// The statuses that succeed. A redirect among them is not followed. Default: 200 to 399.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(range(min = 100, max = 599)))]
     pub expected_status: Vec<i32>,
@@ -86,7 +88,7 @@ pub struct HttpProbe {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub headers: Vec<SecretHeader>,
-    /// How long to wait for the answer. Default: 5s.
+    /// How long to wait for the answer, redirects included; at most 60s count. Default: 5s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<TimeSpan>,
 }

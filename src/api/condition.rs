@@ -81,6 +81,16 @@ status_enum! {
         DeadlineExceeded,
         /// An answer is missing; nothing is decided.
         NoAnswer,
+        /// Enough instances are ready, and no check fails.
+        Healthy,
+        /// Instances are missing, or a check fails.
+        Degraded,
+        /// No instance is ready.
+        Unhealthy,
+        /// Every router involved has the shares in force.
+        Acknowledged,
+        /// A router has not acknowledged the shares yet, or they have not settled.
+        Settling,
     }
 }
 

@@ -60,6 +60,9 @@ pub const SELECTS_ANNOTATION: &str = "landfall.dev/selects";
 /// Annotation of a `ReplicaSet` of a revision: how many instances its manifest asks for.
 pub const REPLICAS_ANNOTATION: &str = "landfall.dev/replicas";
 
+/// Annotation of a `ReplicaSet` of a revision: how many of them the revision has.
+pub const WORKLOADS_ANNOTATION: &str = "landfall.dev/workloads";
+
 /// Annotation by which the owner of an object hands it over to a Deployment, whose name is the value.
 pub const ADOPT_ANNOTATION: &str = "landfall.dev/adopt";
 

@@ -71,14 +71,22 @@ const HASH_LENGTH: usize = 8;
 /// `max` must have room for the suffix, two hyphens, the hash and one more character; the suffixes of Landfall are
 /// short. The result is a DNS label or subdomain if base and suffix are.
 pub fn derived(base: &str, suffix: &str, max: usize) -> String {
-    let room = max.saturating_sub(suffix.len() + 1);
-    if base.len() <= room {
-        return format!("{base}-{suffix}");
+    format!("{}-{suffix}", cut(base, max.saturating_sub(suffix.len() + 1)))
+}
+
+/// The value of a label that names an object: the name, cut as [`derived`] cuts where it is longer than a value may be.
+pub fn label_value(name: &str) -> String {
+    cut(name, LABEL_MAX)
+}
+
+/// The text, or, where it has more than `max` characters, its beginning and a short hash of the whole.
+fn cut(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
     }
-    let kept: String = base.chars().take(room.saturating_sub(HASH_LENGTH + 1)).collect();
+    let kept: String = text.chars().take(max.saturating_sub(HASH_LENGTH + 1)).collect();
     // A cut can end at a hyphen or a dot, after which nothing may follow but a letter or digit.
-    let kept = kept.trim_end_matches(['-', '.']);
-    format!("{kept}-{}-{suffix}", short_hash(base))
+    format!("{}-{}", kept.trim_end_matches(['-', '.']), short_hash(text))
 }
 
 /// The first characters of the sha256 of a text, in hexadecimal.
@@ -115,6 +123,15 @@ mod tests {
         for bad in [".", "a.", ".a", "a..b", "../leases", "a.-b"] {
             assert_eq!(check_subdomain(bad), Err(NameError::Malformed), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_label_has_the_name_or_as_much_of_it_as_fits() {
+        assert_eq!(label_value("shop.eu"), "shop.eu");
+        assert_eq!(label_value(&"x".repeat(63)), "x".repeat(63));
+        let (cut, other) = (label_value(&"x".repeat(64)), label_value(&"x".repeat(65)));
+        assert_eq!((cut.len(), other.len()), (63, 63));
+        assert_ne!(cut, other);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A content kind is one field of [`PackageSpec`] and one name in [`CONTENT_KINDS`]; a source of a workload is one field of
 //! [`Workload`] and one name in [`WORKLOAD_SOURCES`].
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -155,9 +155,17 @@ fn sources() -> Value {
 ///
 /// Its schema has no type, on purpose: the API server compares such a value as a whole, while of an object with a type
 /// it compares only the fields that the schema names, and a renamed field would pass for unchanged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Manifest(pub Value);
+
+/// It may be a Secret, so kind and name are all that is shown.
+impl fmt::Debug for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |pointer: &str| self.0.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
+        write!(f, "Manifest({} {})", text("/kind"), text("/metadata/name"))
+    }
+}
 
 impl JsonSchema for Manifest {
     fn inline_schema() -> bool {

@@ -76,7 +76,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CommandAnswer {
-    /// The run or revision that the command named.
+    /// The command as it was written; a long one is cut.
     #[schemars(length(max = 128))]
     pub id: String,
     /// When it was answered.

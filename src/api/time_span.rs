@@ -27,6 +27,11 @@ impl TimeSpan {
         Self(Duration::from_secs(seconds))
     }
 
+    /// So many milliseconds.
+    pub const fn from_millis(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
+    }
+
     /// As the standard library counts it.
     pub const fn as_duration(self) -> Duration {
         self.0

@@ -5,10 +5,19 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{LogArgs, duration};
 use crate::api::names::{NameError, check_label, check_subdomain};
+
+/// Whether names of people are to be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ActorsArg {
+    /// A policy is installed.
+    Verified,
+    /// None is: anybody may have written them.
+    Unverified,
+}
 
 /// See the help texts.
 #[derive(Debug, Clone, Args)]
@@ -33,6 +42,14 @@ pub struct OperatorArgs {
     /// How long open requests may take to end after SIGTERM
     #[arg(long, env = "LANDFALL_SHUTDOWN_GRACE", default_value = "20s", value_parser = duration)]
     pub shutdown_grace: Duration,
+
+    /// The one namespace whose Packages, Profiles and Deployments are looked after [default: all]
+    #[arg(long, env = "LANDFALL_WATCH_NAMESPACE", value_parser = namespace)]
+    pub watch_namespace: Option<String>,
+
+    /// Whether an admission policy sees to it that the names of people on commands are true
+    #[arg(long, env = "LANDFALL_ACTORS", value_enum, default_value = "unverified")]
+    pub actors: ActorsArg,
 
     /// How to log.
     #[command(flatten)]

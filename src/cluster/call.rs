@@ -55,6 +55,21 @@ impl CallError {
         matches!(self, Self::Refused { code: 404, .. })
     }
 
+    /// The account may not do this.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused { code: 403, .. })
+    }
+
+    /// The API server will not take this, however often it is asked: the object itself is at fault.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Refused { code: 400 | 413 | 422, .. })
+    }
+
+    /// There is an object of that name already.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Refused { code: 409, reason, .. } if reason == "AlreadyExists")
+    }
+
     /// Somebody else wrote first: look again before writing.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { code: 409, .. })
@@ -67,23 +82,28 @@ impl CallError {
 /// See [`CallError`]. After [`CallError::TimedOut`] and [`CallError::Unreachable`] a write may have happened.
 pub async fn call<T>(timeout: Duration, request: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
     match tokio::time::timeout(timeout, request).await {
-        Ok(answer) => answer.map_err(explain),
+        Ok(answer) => answer.map_err(CallError::from),
         Err(_) => Err(CallError::TimedOut(timeout)),
     }
 }
 
-fn explain(error: kube::Error) -> CallError {
-    match error {
-        kube::Error::Api(status) => {
-            CallError::Refused { code: status.code, reason: status.reason, message: status.message }
+impl From<kube::Error> for CallError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => {
+                Self::Refused { code: status.code, reason: status.reason, message: status.message }
+            }
+            kube::Error::Auth(auth) => credentials(auth),
+            kube::Error::Service(source) => match source.downcast::<AuthError>() {
+                Ok(auth) => credentials(*auth),
+                Err(source) => Self::Unreachable(source),
+            },
+            kube::Error::HyperError(source) => Self::Unreachable(Box::new(source)),
+            kube::Error::Discovery(source) => {
+                Self::Refused { code: 404, reason: "NotFound".to_owned(), message: source.to_string() }
+            }
+            other => Self::Garbled(Box::new(other)),
         }
-        kube::Error::Auth(auth) => credentials(auth),
-        kube::Error::Service(source) => match source.downcast::<AuthError>() {
-            Ok(auth) => credentials(*auth),
-            Err(source) => CallError::Unreachable(source),
-        },
-        kube::Error::HyperError(source) => CallError::Unreachable(Box::new(source)),
-        other => CallError::Garbled(Box::new(other)),
     }
 }
 

@@ -16,6 +16,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest silence of the API server within one plain call. Watches need another client.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The longest silence within one watch. API servers send a word about every minute.
+const WATCH_SILENCE_TIMEOUT: Duration = Duration::from_secs(100);
+
 /// Why there is no client.
 #[derive(Debug, Error)]
 pub enum ConnectError {
@@ -52,6 +55,8 @@ pub enum ConnectError {
 pub struct Connection {
     /// For plain calls: it does not retry, and it gives up on a silent server.
     pub client: Client,
+    /// For watches, which are silent for long.
+    pub watcher: Client,
     /// The namespace that the configuration names: the pod's own, or that of the kubeconfig's context.
     pub namespace: Option<String>,
     /// The API server's address, for the log. It holds no credentials.
@@ -104,8 +109,10 @@ pub async fn connect_to(choice: &Choice) -> Result<Connection, ConnectError> {
     // Callers retry by their own plan; the client's would hold a call for minutes.
     config.default_retry = false;
     let server = server_of(&config);
-    let client = Client::try_from(config).map_err(ConnectError::Client)?;
-    Ok(Connection { client, namespace, server })
+    let client = Client::try_from(config.clone()).map_err(ConnectError::Client)?;
+    config.read_timeout = Some(WATCH_SILENCE_TIMEOUT);
+    let watcher = Client::try_from(config).map_err(ConnectError::Client)?;
+    Ok(Connection { client, watcher, namespace, server })
 }
 
 async fn find(choice: &Choice) -> Result<(Config, Option<String>), ConnectError> {

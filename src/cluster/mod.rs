@@ -5,4 +5,12 @@
 
 pub mod call;
 pub mod connect;
+pub mod execute;
 pub mod lease;
+pub mod observe;
+pub mod probe;
+pub mod releases;
+pub mod revision;
+pub mod routers;
+pub mod store;
+pub mod write;

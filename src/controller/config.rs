@@ -8,8 +8,12 @@ use thiserror::Error;
 
 use crate::{
     api::DEFAULT_NAMESPACE,
-    cli::{host::host_name, operator::OperatorArgs},
+    cli::{
+        host::host_name,
+        operator::{ActorsArg, OperatorArgs},
+    },
     cluster::lease::Timing,
+    rollout::commands::Actors,
 };
 
 /// How long a replica counts as the leader after its last sign of life. Short enough that a crash delays a rollout by
@@ -43,6 +47,10 @@ pub struct Config {
     pub lease: Timing,
     /// How long open requests may take to end after a signal.
     pub shutdown_grace: Duration,
+    /// The one namespace that is looked after; none for all.
+    pub watch_namespace: Option<String>,
+    /// Whether names of people on commands can be relied on.
+    pub actors: Actors,
 }
 
 impl Config {
@@ -56,13 +64,26 @@ impl TryFrom<OperatorArgs> for Config {
     type Error = ConfigError;
 
     fn try_from(args: OperatorArgs) -> Result<Self, ConfigError> {
-        let OperatorArgs { listen, lease_namespace, lease_name, identity, shutdown_grace, log: _ } = args;
+        let OperatorArgs {
+            listen,
+            lease_namespace,
+            lease_name,
+            identity,
+            shutdown_grace,
+            log: _,
+            watch_namespace,
+            actors,
+        } = args;
         let pod_name = || std::env::var("POD_NAME").ok().filter(|name| !name.is_empty());
         let identity = identity.or_else(pod_name).or_else(host_name).ok_or(ConfigError::NoIdentity)?;
         if identity.is_empty() || identity.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(ConfigError::BadIdentity(identity));
         }
         let lease = Timing::of(LEASE_DURATION);
-        Ok(Self { listen, lease_namespace, lease_name, identity, lease, shutdown_grace })
+        let actors = match actors {
+            ActorsArg::Verified => Actors::Verified,
+            ActorsArg::Unverified => Actors::Unverified,
+        };
+        Ok(Self { listen, lease_namespace, lease_name, identity, lease, shutdown_grace, watch_namespace, actors })
     }
 }

@@ -4,20 +4,46 @@
 //! [`crate::cluster::lease::decide`], what a probe answers in [`crate::server::health`].
 
 pub mod config;
+mod driver;
 pub mod election;
+mod events;
+mod memory;
+mod operator;
+mod packages;
+mod profiles;
+pub mod queue;
+mod reconcile;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, atomic::AtomicBool},
+};
+
+use kube::Client;
 
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::{config::Config, election::Reporter};
+use self::{
+    config::Config,
+    election::Reporter,
+    events::Events,
+    memory::Minds,
+    operator::{Answers, Operator},
+    queue::Queue,
+};
 use crate::{
     cluster::{
         connect::{ConnectError, Connection, connect},
         lease::{decide::Loss, elector::Elector},
+        probe::{Prober, api_server, forbidden::Forbidden},
+        releases::Releases,
+        routers::Routers,
+        store::Store,
+        write::Writer,
     },
     server::{
         health::Health,
@@ -48,6 +74,9 @@ pub enum RunError {
     /// The HTTP server ended although nobody asked it to.
     #[error("the HTTP server ended")]
     Serve(#[source] Option<io::Error>),
+    /// What watches the cluster ended although nobody asked it to.
+    #[error("the work ended")]
+    Work,
     /// Another replica leads, or may lead.
     #[error("the Lease is lost: {0}; the process ends so that no two replicas act, and its restart stands by")]
     LeaseLost(Loss),
@@ -82,6 +111,7 @@ async fn operate(config: &Config) -> Result<(), RunError> {
     let stop = cancelled_by_signals().map_err(RunError::Setup)?;
     let connection = connect().await?;
     let listener = listen(config.listen).await?;
+    let parts = (connection.client.clone(), connection.watcher.clone(), connection.server.clone());
     let mut elector = elector(config, connection);
 
     let (health, probed) = watch::channel(Health::new(config.lease.duration, Instant::now()));
@@ -90,8 +120,11 @@ async fn operate(config: &Config) -> Result<(), RunError> {
     let routes = router(Probes { health: probed, metrics: Arc::clone(&metrics) });
     let mut server = tokio::spawn(serve(listener, routes, drain.clone()));
 
+    let leading = Arc::new(operator(config, parts, Arc::clone(&metrics)).await);
+    let work = driver::drive(leading, health.subscribe());
     let mut reporter = Reporter::new(health, metrics);
     tokio::select! {
+        () = work, if !stop.is_cancelled() => return Err(RunError::Work),
         ended = &mut server => return Err(RunError::Serve(ended.ok().and_then(Result::err))),
         outcome = election::take_part(&mut elector, config.lease, &mut reporter, &stop) => {
             outcome.map_err(RunError::LeaseLost)?;
@@ -100,6 +133,32 @@ async fn operate(config: &Config) -> Result<(), RunError> {
     drain.cancel();
     wind_down(config, &mut elector, &mut reporter, server).await;
     Ok(())
+}
+
+/// What an operator works with, from the first moment that it leads.
+async fn operator(config: &Config, parts: (Client, Client, String), metrics: Arc<Metrics>) -> Operator {
+    let (client, watcher, server) = parts;
+    // Where the API server is not known yet, its well-known addresses are refused by their kind, and this one by its URL.
+    let api_server = api_server::addresses(&client, &server).await.unwrap_or_default();
+    Operator {
+        writer: Writer::new(client.clone()),
+        watcher,
+        scope: config.watch_namespace.clone(),
+        store: Store::default(),
+        releases: Releases::default(),
+        routers: Routers::default(),
+        prober: Prober::new(Forbidden::strict(api_server)),
+        events: Events::start(client, &config.identity),
+        metrics,
+        actors: config.actors,
+        rollouts: Queue::default(),
+        packages: Queue::default(),
+        profiles: Queue::default(),
+        minds: Minds::default(),
+        measured: Answers::default(),
+        seen: AtomicBool::new(false),
+        accounts: Mutex::default(),
+    }
 }
 
 /// The listener comes before the first call to the cluster, so that probes are answered from the start.
@@ -111,7 +170,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
 }
 
 fn elector(config: &Config, connection: Connection) -> Elector {
-    let Connection { client, namespace, server } = connection;
+    let Connection { client, watcher: _, namespace, server } = connection;
     let namespace = config.namespace(namespace);
     info!(
         version = version(),

@@ -6,15 +6,16 @@ use crate::engine::{
     action::Action,
     explain, gate,
     moment::Moment,
-    observed::{Known, Measured, Revision},
+    observed::{Known, Measured, Revision, Service},
     phase::Phase,
     plan::{Ability, OnFailure, Reach},
+    share::Share,
     stage::Stage,
     state::{Code, Failure, Hold, Outcome, Purpose, Run, State},
     steer::{Steering, View, steer},
     step::Look,
     target::{self, Size, Target},
-    verdict::{Verdict, due, verdict},
+    verdict::{Check, Verdict, due, verdict},
 };
 
 /// Carries the run one stage on. None when it moved, so that there is more to decide at this look.
@@ -57,7 +58,7 @@ fn retreat(state: &mut State, look: Look<'_>, known: &Known, size: Size, failure
 }
 
 fn is_fault(code: Code) -> bool {
-    matches!(code, Code::Aborted | Code::CheckFailed | Code::ProgressDeadline)
+    matches!(code, Code::Aborted | Code::CheckFailed | Code::ProgressDeadline | Code::Timeout | Code::PodsFailed)
 }
 
 /// Traffic stays as it is, but for a candidate that cannot serve.
@@ -68,6 +69,8 @@ fn keep(state: &State, run: &Run, known: &Known, size: Size) -> Steering {
         let target = Target { split: view.written(), ..target::nothing(size) };
         steering = steer(view, &target);
     }
+    // Not even routes that differ are made equal: that would move traffic.
+    steering.actions.retain(|action| matches!(action, Action::Weigh { to: Share::NONE, .. }));
     steering.waits.clear();
     steering
 }
@@ -77,8 +80,8 @@ fn admit(state: &mut State, look: Look<'_>) -> Option<Steering> {
     if run.hold.is_some() {
         return Some(Steering::default());
     }
-    if run.plan.reach == Reach::DryRun {
-        let notes = run.stages.iter().map(|stage| format!("would {stage}")).collect();
+    if run.plan.reach != Reach::Deploy {
+        let notes = rehearse(run);
         end(state, Phase::Succeeded, look.now, None);
         return Some(Steering { notes, ..Steering::default() });
     }
@@ -89,28 +92,51 @@ fn admit(state: &mut State, look: Look<'_>) -> Option<Steering> {
     None
 }
 
+fn rehearse(run: &Run) -> Vec<String> {
+    match run.plan.reach {
+        Reach::Deploy => Vec::new(),
+        Reach::DryRun => run.stages.iter().map(|stage| format!("would {stage}")).collect(),
+        Reach::Validate => vec![format!("revision {} can be carried out", run.revision)],
+    }
+}
+
 fn stage(state: &mut State, look: Look<'_>, known: &Known, mut steering: Steering) -> Option<Steering> {
+    let serves = state.stable.clone();
     let run = state.active_mut()?;
     notice(run, known, look.now);
     if run.hold.is_some() {
         return Some(steering);
     }
-    if let Some(message) = measure(run, &look.observed.measured, look.now) {
-        fail(run, Code::CheckFailed, message, look.now);
+    if let Some((code, message)) = fault(run, serves.as_ref(), look) {
+        fail(run, code, message, look.now);
         return None;
     }
     if !steering.waits.is_empty() {
-        return if expire(run, look.now) { None } else { Some(steering) };
+        return if expire(run, look) { None } else { Some(steering) };
     }
     let reached = *run.reached.get_or_insert(look.now);
-    if is_over(run, reached, known, look.now, &mut steering) {
+    if is_over(run, reached, (known, look), &mut steering) {
         run.enter(run.at + 1, look.now);
         if run.at >= run.stages.len() {
             arrive(state, look.now, look.wanted.keep);
         }
         return None;
     }
-    if expire(run, look.now) { None } else { Some(steering) }
+    if expire(run, look) { None } else { Some(steering) }
+}
+
+/// What is wrong with the candidate, if anything is.
+fn fault(run: &mut Run, serves: Option<&Revision>, look: Look<'_>) -> Option<(Code, String)> {
+    // Pods that are stable already are nothing to turn back from, and what a person waved through stays.
+    let judged = serves != Some(&run.revision) && run.approved.is_none() && !run.has_arrived();
+    if let Some(trouble) = look.observed.trouble.as_ref().filter(|_| judged && run.stage() != Some(&Stage::Admit)) {
+        return Some((Code::PodsFailed, trouble.clone()));
+    }
+    // Where no pods are wanted there is nobody to ask.
+    if look.wanted.desired == 0 {
+        return None;
+    }
+    measure(run, &look.observed.measured, look.now).map(|message| (Code::CheckFailed, message))
 }
 
 /// More ready pods than ever in this stage are progress.
@@ -123,19 +149,37 @@ fn notice(run: &mut Run, known: &Known, now: Moment) {
 }
 
 /// Whether a stage whose target is reached is over; what it waits for otherwise.
-fn is_over(run: &Run, reached: Moment, known: &Known, now: Moment, steering: &mut Steering) -> bool {
+fn is_over(run: &Run, reached: Moment, (known, look): (&Known, Look<'_>), steering: &mut Steering) -> bool {
+    let now = look.now;
     match run.stage() {
-        Some(Stage::Hold { at_least, checked }) => {
+        Some(Stage::Hold { checks, .. }) if !checks.is_empty() && is_unreachable(run, known, look) => {
+            steering.wait("the candidate Service to have an endpoint");
+            false
+        }
+        Some(Stage::Hold { at_least, .. }) => {
             let until = reached.after(*at_least);
-            let passed = !*checked || ask(run, until, now, steering);
+            let passed = look.wanted.desired == 0 || ask(run, Some(until), now, steering);
             let waited = wait_until(until, "the time of this step", now, steering);
             run.approved.is_some() || (passed && waited)
         }
-        Some(Stage::Approve) => run.approved.is_some(),
+        Some(Stage::Approve) if run.approved.is_some() => true,
+        Some(Stage::Approve) => {
+            if look.wanted.desired > 0 {
+                ask(run, None, now, steering);
+                steering.waits.clear();
+            }
+            false
+        }
         Some(Stage::Drain(time)) => wait_until(reached.after(*time), "the old revision to drain", now, steering),
         Some(Stage::Renew(before)) => renewed(run, *before, known, steering),
         _ => true,
     }
+}
+
+/// Before the first weight a check is asked through a Service that may not know its pods yet.
+fn is_unreachable(run: &Run, known: &Known, look: Look<'_>) -> bool {
+    let endpoints = known.candidate.as_ref().map_or(0, Service::ready);
+    run.approved.is_none() && !run.has_moved() && look.wanted.desired > 0 && endpoints == 0
 }
 
 fn wait_until(until: Moment, what: &str, now: Moment, steering: &mut Steering) -> bool {
@@ -157,10 +201,15 @@ fn renewed(run: &Run, before: Moment, known: &Known, steering: &mut Steering) ->
     false
 }
 
-/// Asks for what is due, and says whether all checks passed.
-fn ask(run: &Run, until: Moment, now: Moment, steering: &mut Steering) -> bool {
+/// The checks of this stage.
+fn checks(run: &Run) -> impl Iterator<Item = &Check> {
+    run.plan.checks.iter().filter(|check| run.checks().contains(&check.name))
+}
+
+/// Asks for what is due until a moment or for ever, and says whether all checks passed.
+fn ask(run: &Run, until: Option<Moment>, now: Moment, steering: &mut Steering) -> bool {
     let mut passed = true;
-    for check in &run.plan.checks {
+    for check in checks(run) {
         let tally = run.tallies.get(&check.name).cloned().unwrap_or_default();
         let done = verdict(check, &tally) == Verdict::Passed;
         if !done {
@@ -169,7 +218,7 @@ fn ask(run: &Run, until: Moment, now: Moment, steering: &mut Steering) -> bool {
             passed = false;
         }
         let due = due(check, &tally).unwrap_or(now);
-        if !done || now < until {
+        if !done || until.is_none_or(|until| now < until) {
             if due <= now {
                 steering.actions.push(Action::Measure(check.name.clone()));
             } else {
@@ -182,10 +231,7 @@ fn ask(run: &Run, until: Moment, now: Moment, steering: &mut Steering) -> bool {
 
 /// Takes in the measurements that were asked for, each once, and says whether a check failed.
 fn measure(run: &mut Run, measured: &[Measured], now: Moment) -> Option<String> {
-    if !matches!(run.stage(), Some(Stage::Hold { checked: true, .. })) {
-        return None;
-    }
-    let checks = run.plan.checks.clone();
+    let checks: Vec<Check> = checks(run).cloned().collect();
     for check in &checks {
         let key = measure_key(run, &check.name);
         if let Some(found) = measured.iter().find(|measured| measured.key == key) {
@@ -218,8 +264,14 @@ pub fn key(run: Option<&Run>, action: &Action) -> Option<String> {
     }
 }
 
-/// Fails the run if its deadline has passed.
-pub fn expire(run: &mut Run, now: Moment) -> bool {
+/// Fails the run if its time or its deadline has passed.
+pub fn expire(run: &mut Run, look: Look<'_>) -> bool {
+    let (now, timeout) = (look.now, look.wanted.plan.timeout);
+    if run.times_out(timeout).is_some_and(|end| now >= end) {
+        let limit = timeout.unwrap_or(Duration::ZERO).as_secs();
+        run.turn_back(Code::Timeout, format!("the run took longer than the {limit} s that spec.timeout allows"));
+        return true;
+    }
     let Some(deadline) = explain::deadline(run).filter(|deadline| now >= *deadline) else { return false };
     let limit = run.plan.progress_deadline.unwrap_or(Duration::ZERO).as_secs();
     fail(run, Code::ProgressDeadline, format!("no progress for {limit} s, until {deadline}"), now);

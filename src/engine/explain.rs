@@ -1,5 +1,7 @@
 //! The phase and the sentence: the same words for status, events, command line and dashboard.
 
+use std::time::Duration;
+
 use crate::engine::{
     moment::Moment,
     phase::Phase,
@@ -35,7 +37,7 @@ fn active(run: &Run, now: Moment) -> Phase {
         Some(Stage::Admit) if run.plan.not_before.is_some_and(|start| now < start) => Phase::Scheduled,
         Some(Stage::Admit) => Phase::Pending,
         Some(Stage::Approve) if run.reached.is_some() => Phase::Paused,
-        Some(Stage::Hold { checked: true, .. }) => Phase::Verifying,
+        Some(Stage::Hold { checks, .. }) if !checks.is_empty() => Phase::Verifying,
         _ if run.purpose == Purpose::Rollback => Phase::RollingBack,
         _ => Phase::Progressing,
     }
@@ -76,20 +78,21 @@ fn held(hold: &Hold) -> String {
 pub fn deadline(run: &Run) -> Option<Moment> {
     let counts = match run.stage() {
         Some(Stage::Admit) => false,
-        Some(Stage::Approve | Stage::Drain(_) | Stage::Hold { checked: false, .. }) => run.reached.is_none(),
+        Some(Stage::Approve | Stage::Drain(_)) => run.reached.is_none(),
+        Some(Stage::Hold { checks, .. }) if checks.is_empty() => run.reached.is_none(),
         _ => true,
     };
     let free = run.outcome.is_none() && run.hold.is_none() && run.retreat.is_none();
     let base = match (run.stage(), run.reached) {
-        (Some(Stage::Hold { at_least, checked: true }), Some(reached)) => run.progress.max(reached.after(*at_least)),
+        (Some(Stage::Hold { at_least, .. }), Some(reached)) => run.progress.max(reached.after(*at_least)),
         _ => run.progress,
     };
     run.plan.progress_deadline.filter(|_| counts && free).map(|limit| base.after(limit))
 }
 
 /// When to look again although nothing happened.
-pub fn next(state: &State, now: Moment) -> Option<Moment> {
+pub fn next(state: &State, timeout: Option<Duration>, now: Moment) -> Option<Moment> {
     let run = state.active()?;
     let soon = now.after(PATIENCE);
-    Some(deadline(run).map_or(soon, |deadline| deadline.min(soon)))
+    [Some(soon), deadline(run), run.times_out(timeout)].into_iter().flatten().min()
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::engine::{
     moment::Moment,
     observed::{Revision, Seen},
-    plan::Plan,
+    plan::{Plan, Reach},
     stage::Stage,
-    state::{Attempted, Purpose, Run, State},
+    state::{Attempted, Clock, Purpose, Run, State},
     steer::Steering,
     step::{Look, Wanted},
 };
@@ -16,24 +16,31 @@ use crate::engine::{
 /// person says so.
 pub fn start(state: &mut State, wanted: &Wanted, now: Moment) -> bool {
     let this = Attempted { revision: wanted.revision.clone(), request: wanted.request.clone() };
-    if state.attempted.as_ref() == Some(&this) {
+    let rehearses = wanted.plan.reach != Reach::Deploy;
+    let before = if rehearses { &state.rehearsed } else { &state.attempted };
+    if before.as_ref() == Some(&this) {
         return false;
     }
-    if state.attempted.as_ref().is_some_and(|before| before.revision != this.revision) {
+    if !rehearses && state.attempted.as_ref().is_some_and(|before| before.revision != this.revision) {
         state.rejected.clear();
     }
     state.refused = refusal(state, wanted);
     if state.refused.is_some() {
         return false;
     }
-    state.attempted = Some(this);
+    if rehearses {
+        state.rehearsed = Some(this);
+    } else {
+        state.attempted = Some(this);
+        state.rehearsed = None;
+    }
     let stages = stages(state, wanted);
     begin(state, Purpose::Deploy, wanted.revision.clone(), (wanted.plan.clone(), stages), now);
     true
 }
 
 fn refusal(state: &State, wanted: &Wanted) -> Option<String> {
-    if state.rejected.contains(&wanted.revision) {
+    if state.rejected.contains(&wanted.revision) && wanted.plan.reach == Reach::Deploy {
         return Some(format!("revision {} was rejected; retry it, or want another", wanted.revision));
     }
     wanted.plan.check().err().map(|invalid| invalid.to_string())
@@ -63,6 +70,7 @@ pub fn begin(state: &mut State, purpose: Purpose, revision: Revision, how: (Plan
         completed: 0,
         entered: now,
         reached: None,
+        clock: Clock::default(),
         progress: now,
         best: 0,
         hold: None,

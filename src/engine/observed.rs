@@ -69,8 +69,13 @@ pub struct Route {
     pub version: u64,
     /// The generation of what is written.
     pub generation: u64,
-    /// The candidate Service's share, as written. The rest is the stable Service's.
+    /// Another number: the routes were deleted and made anew, and nothing of what was known about them holds.
+    pub lineage: u64,
+    /// The candidate Service's share, as written; the largest where the routes differ, because somebody was killed between
+    /// two of them. The rest is the stable Service's.
     pub split: Share,
+    /// The smallest share that is written.
+    pub least: Share,
     /// What the routers say.
     pub acknowledged: Acknowledged,
 }
@@ -97,6 +102,8 @@ pub struct Observed {
     pub route: Seen<Route>,
     /// What the package depends on and is not there yet, by name.
     pub missing: Seen<Vec<String>>,
+    /// What is fatally wrong with the candidate's pods, as a sentence.
+    pub trouble: Option<String>,
     /// Measurements that were asked for.
     pub measured: Vec<Measured>,
     /// The commands on the object.
@@ -165,5 +172,12 @@ impl Service {
     /// Whether every ready endpoint points at a pod that the selector matches.
     pub fn has_followed(&self) -> bool {
         self.endpoints.iter().all(|(revision, ready)| *ready == 0 || self.selects.contains(revision))
+    }
+}
+
+impl Route {
+    /// Whether all routes say the same.
+    pub fn is_even(&self) -> bool {
+        self.least == self.split
     }
 }

@@ -84,6 +84,8 @@ pub enum Reach {
     Deploy,
     /// It says what it would do, and touches nothing.
     DryRun,
+    /// It says whether it could be carried out, and touches nothing.
+    Validate,
 }
 
 /// The snapshot of one run.
@@ -95,14 +97,19 @@ pub struct Plan {
     pub router: Router,
     /// What the kind can do.
     pub capabilities: Capabilities,
-    /// What must hold.
+    /// The checks that there are, by their names.
     pub checks: Vec<Check>,
+    /// The checks that run in every hold, and before the first weight where the candidate can be asked without traffic.
+    pub always: Vec<String>,
     /// What follows a failure.
     pub on_failure: OnFailure,
     /// What is asked of the first revision.
     pub first_deploy: FirstDeploy,
     /// The longest time without progress.
     pub progress_deadline: Option<Duration>,
+    /// The longest time that a run may take until it has all traffic; pauses for people, holds, and the time before its
+    /// start do not count. Read at every look, not kept with the run.
+    pub timeout: Option<Duration>,
     /// How long an old revision keeps its pods.
     pub scale_down_delay: Duration,
     /// How many more pods than its share a revision needs, in basis points: 10 000 is none.
@@ -134,6 +141,9 @@ pub enum Invalid {
     /// Two checks of one name.
     #[error("check {0} is there twice")]
     Twice(String),
+    /// A name without a check.
+    #[error("check {0} is not defined; add it to the checks, or do not name it")]
+    UnknownCheck(String),
     /// Checks before traffic where a ready pod has traffic.
     #[error(
         "without a router a ready pod has traffic at once: checks before the first weight need the strategy blueGreen"
@@ -158,6 +168,7 @@ impl Plan {
                 return Err(Invalid::Twice(check.name.clone()));
             }
         }
+        self.check_names()?;
         let splits = self.capabilities.traffic == Ability::Can;
         match &self.strategy {
             Strategy::Rolling(rolling) => rolling.check(),
@@ -165,6 +176,12 @@ impl Plan {
             Strategy::Canary(canary) => canary.check(self.router),
             Strategy::BlueGreen(_) => Ok(()),
         }
+    }
+
+    fn check_names(&self) -> Result<(), Invalid> {
+        let used = self.always.iter().cloned().chain(self.strategy.named());
+        let unknown = used.into_iter().find(|name| self.checks.iter().all(|check| check.name != *name));
+        unknown.map_or(Ok(()), |name| Err(Invalid::UnknownCheck(name)))
     }
 
     /// What divides the traffic in this run; a rolling replacement leaves the router alone.
@@ -189,7 +206,7 @@ impl Plan {
     pub fn first_stages(&self) -> Vec<Stage> {
         let mut stages = vec![Stage::Admit, Stage::Prepare(Share::WHOLE)];
         if self.first_deploy == FirstDeploy::Gate {
-            stages.extend(self.verify(Duration::ZERO));
+            stages.extend(self.verify(Duration::ZERO, &self.strategy.named()));
             stages.extend(self.wants_approval().then_some(Stage::Approve));
         }
         stages.extend([Stage::Turn, Stage::Return]);
@@ -207,14 +224,50 @@ impl Plan {
     /// The stages of a run to the revision that is stable already.
     pub fn rerun_stages(&self) -> Vec<Stage> {
         let mut stages = vec![Stage::Admit, Stage::Prepare(Share::WHOLE)];
-        stages.extend(self.verify(Duration::ZERO));
+        stages.extend(self.verify(Duration::ZERO, &self.strategy.named()));
         stages
     }
 
-    /// A stage with the plan's checks; none where there are none and no time is to pass.
-    pub fn verify(&self, at_least: Duration) -> Option<Stage> {
-        let checked = !self.checks.is_empty();
-        (checked || at_least > Duration::ZERO).then_some(Stage::Hold { at_least, checked })
+    /// A stage with the checks that always run and these; none where there are none and no time is to pass.
+    pub fn verify(&self, at_least: Duration, also: &[String]) -> Option<Stage> {
+        let mut checks = self.always.clone();
+        for name in also {
+            if !checks.contains(name) {
+                checks.push(name.clone());
+            }
+        }
+        (!checks.is_empty() || at_least > Duration::ZERO).then_some(Stage::Hold { at_least, checks })
+    }
+
+    /// Whether the candidate can be asked before it has traffic.
+    pub fn previews(&self) -> bool {
+        self.splits() || matches!(self.strategy, Strategy::BlueGreen(_))
+    }
+
+    /// The stages of a run where there is a stable revision, as sentences.
+    pub fn describe(&self) -> Vec<String> {
+        self.stages().iter().map(ToString::to_string).collect()
+    }
+
+    /// The time that a run takes where there is a stable revision: what its stages wait for, not what pods and people take.
+    pub fn estimate(&self) -> Duration {
+        self.stages().iter().map(|stage| self.time_of(stage)).sum()
+    }
+
+    fn time_of(&self, stage: &Stage) -> Duration {
+        match (stage, self.divider()) {
+            (Stage::Hold { at_least, checks }, _) => {
+                checks.iter().map(|name| self.time_to_pass(name)).fold(*at_least, Duration::max)
+            }
+            (Stage::Drain(time), _) => *time,
+            (Stage::Weight(_) | Stage::Return, Router::Split { settle }) => settle,
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn time_to_pass(&self, name: &str) -> Duration {
+        let check = self.checks.iter().find(|check| check.name == name);
+        check.map_or(Duration::ZERO, |check| check.interval.saturating_mul(check.count.saturating_sub(1)))
     }
 
     /// Whether a router divides the traffic of this run.
@@ -230,5 +283,15 @@ impl Plan {
 
     fn wants_approval(&self) -> bool {
         self.stages().contains(&Stage::Approve)
+    }
+}
+
+impl Strategy {
+    /// The checks that its steps name.
+    fn named(&self) -> Vec<String> {
+        match self {
+            Self::Canary(canary) => canary.named(),
+            Self::BlueGreen(_) | Self::Rolling(_) => Vec::new(),
+        }
     }
 }

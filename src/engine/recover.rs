@@ -23,10 +23,12 @@ pub fn remember(look: Look<'_>, known: Option<&Known>) -> State {
 
 fn read(look: Look<'_>, known: &Known, prior: State) -> State {
     let mut state = State { origin: Origin::Read, ..prior };
-    if known.revisions.values().all(|pods| pods.scale == 0) {
+    let nobody = known.revisions.values().all(|pods| pods.scale == 0);
+    state.stable = front(known, &look.wanted.revision);
+    if nobody && (look.wanted.desired > 0 || state.stable.is_none()) {
+        state.stable = None;
         return state;
     }
-    state.stable = front(known, &look.wanted.revision);
     let candidate = candidate(known, state.stable.as_ref()).unwrap_or_else(|| look.wanted.revision.clone());
     state.kept = kept(known, &state, &candidate);
     if state.stable.as_ref() != Some(&candidate) {

@@ -15,19 +15,24 @@ pub fn steer(view: View<'_>, target: &Target, steering: &mut Steering) {
         return steering.act(Action::Weigh { from: None, to: Share::NONE });
     };
     let (wanted, care) = wanted(view, target, route, steering);
-    if wanted == route.split {
+    if wanted == route.split && route.is_even() {
         acknowledged(view, route, steering);
         if wanted != target.split {
             steering.wait(format!("the weight to become {}", target.split));
         }
         return;
     }
-    let against =
-        if wanted > route.split { raise(view, route, wanted, care) } else { lower(view, target, wanted, care) };
-    match against {
+    match against(view, target, route, (wanted, care)) {
         Some(wait) => steering.wait(wait),
         None => steering.act(Action::Weigh { from: Some(route.split), to: wanted }),
     }
+}
+
+/// What stands against writing a share. Routes that differ may have it raised for one and lowered for another.
+fn against(view: View<'_>, target: &Target, route: &Route, (wanted, care): (Share, Care)) -> Option<String> {
+    let raised = if wanted > route.least { raise(view, route, wanted, care) } else { None };
+    let lowered = if wanted < route.split { lower(view, target, wanted, care) } else { None };
+    raised.or(lowered)
 }
 
 /// The share to go for now: the target's, unless the candidate cannot serve, or the stable Service has to be emptied
@@ -65,14 +70,15 @@ fn acknowledged(view: View<'_>, route: &Route, steering: &mut Steering) {
 
 fn raise(view: View<'_>, route: &Route, to: Share, care: Care) -> Option<String> {
     let Some(service) = &view.known.candidate else { return Some("the candidate Service".to_owned()) };
-    if !view.traffic.in_force {
+    // The rest of a write that was cut off half-way rests on nothing new.
+    if !view.traffic.in_force && to > route.split {
         return Some(format!("weight {} to be in force", route.split));
     }
     if !service.has_followed() {
         return Some("the endpoints of the candidate Service to follow its selector".to_owned());
     }
     let alone = service.selects.first().is_some_and(|revision| has_all(view, revision));
-    let enough = if alone || care == Care::Escape { 1 } else { view.size.need(to) };
+    let enough = if alone || care == Care::Escape { view.size.any() } else { view.size.need(to) };
     short(service, enough, "candidate")
 }
 
@@ -85,7 +91,7 @@ fn has_all(view: View<'_>, revision: &Revision) -> bool {
 fn lower(view: View<'_>, target: &Target, to: Share, care: Care) -> Option<String> {
     let Some(service) = &view.known.stable else { return Some("the stable Service".to_owned()) };
     if care == Care::Escape {
-        return short(service, 1, "stable");
+        return short(service, view.size.any(), "stable");
     }
     if !service.has_followed() {
         return Some("the endpoints of the stable Service to follow its selector".to_owned());

@@ -10,16 +10,17 @@ use crate::engine::{
 /// Brings every revision of the target to its number of pods.
 pub fn steer(view: View<'_>, target: &Target, steering: &mut Steering) {
     for (revision, wanted) in &target.scale {
-        one(view, revision, *wanted, steering);
+        one(view, target, (revision, *wanted), steering);
     }
     if let Some(revision) = &target.awaited {
         await_pods(view, target, revision, steering);
     }
 }
 
-fn one(view: View<'_>, revision: &Revision, wanted: u32, steering: &mut Steering) {
+fn one(view: View<'_>, target: &Target, (revision, wanted): (&Revision, u32), steering: &mut Steering) {
     let Some(pods) = view.known.revisions.get(revision) else {
-        if wanted > 0 {
+        // A run to no pods makes its revision all the same.
+        if wanted > 0 || target.awaited.as_ref() == Some(revision) {
             steering.act(Action::Create(revision.clone(), wanted));
         }
         return;

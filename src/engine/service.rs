@@ -43,7 +43,7 @@ fn front(view: View<'_>, target: &Target, steering: &mut Steering) {
         return turn(view, target, &Service::default(), steering);
     };
     if service.selects == target.front {
-        return settled(service, target, steering);
+        return settled(view, service, target, steering);
     }
     if view.splits() && service.ready() > 0 && !view.stable_is_quiet() {
         return steering.wait("the stable Service to have no traffic");
@@ -51,12 +51,13 @@ fn front(view: View<'_>, target: &Target, steering: &mut Steering) {
     turn(view, target, service, steering);
 }
 
-fn settled(service: &Service, target: &Target, steering: &mut Steering) {
+fn settled(view: View<'_>, service: &Service, target: &Target, steering: &mut Steering) {
     followed(service, "stable", steering);
+    let any = view.size.any();
     let enough = if target.care == Care::Full && target.awaited.as_ref().is_some_and(|r| service.selects.contains(r)) {
-        if target.front.len() == 1 { target.enough } else { 1 }
+        if target.front.len() == 1 { target.enough } else { any }
     } else {
-        1
+        any
     };
     if service.ready() < enough {
         steering.wait(format!("{} of {enough} endpoints of the stable Service ready", service.ready()));
@@ -76,7 +77,7 @@ fn missing(view: View<'_>, target: &Target) -> Option<String> {
         return other_pods(view, target);
     }
     let revision = target.front.first()?;
-    let enough = if target.care == Care::Escape { 1 } else { target.enough };
+    let enough = if target.care == Care::Escape { view.size.any() } else { target.enough };
     let ready = view.known.pods(revision).ready;
     (ready < enough).then(|| format!("{ready} of {enough} pods of revision {} ready", list(&target.front)))
 }

@@ -68,9 +68,9 @@ impl fmt::Display for Share {
 }
 
 /// How many ready pods a share of the traffic needs: `ceil(desired × share × headroom)`, at least one where there is a
-/// share, and never more than the whole needs without headroom: no revision is asked for more pods than are desired.
+/// share and any are desired, and never more than the whole needs without headroom: no revision is asked for more pods than are desired.
 pub fn need(desired: u32, share: Share, headroom: u32) -> u32 {
-    if share == Share::NONE {
+    if share == Share::NONE || desired == 0 {
         return 0;
     }
     let scaled = u128::from(desired) * u128::from(share.points()) * u128::from(headroom);

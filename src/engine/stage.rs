@@ -24,8 +24,8 @@ pub enum Stage {
     Hold {
         /// The shortest time.
         at_least: Duration,
-        /// Whether the plan's checks are run and must pass.
-        checked: bool,
+        /// The names of the plan's checks that run meanwhile and must pass.
+        checks: Vec<String>,
     },
     /// A person says go.
     Approve,
@@ -62,8 +62,11 @@ impl fmt::Display for Stage {
             Self::Prepare(share) => write!(f, "prepare pods for {share}"),
             Self::Weight(share) => write!(f, "set weight {share}"),
             Self::Scale(share) => write!(f, "scale to {share}"),
-            Self::Hold { at_least, checked: false } => write!(f, "wait {} s", at_least.as_secs()),
-            Self::Hold { at_least, checked: true } => write!(f, "verify for {} s", at_least.as_secs()),
+            Self::Hold { at_least, checks } if checks.is_empty() => write!(f, "wait {} s", at_least.as_secs()),
+            Self::Hold { at_least: Duration::ZERO, checks } => write!(f, "verify {}", checks.join(" and ")),
+            Self::Hold { at_least, checks } => {
+                write!(f, "verify {} for {} s", checks.join(" and "), at_least.as_secs())
+            }
             Self::Approve => write!(f, "wait for approval"),
             Self::Roll { .. } => write!(f, "replace pods"),
             Self::Turn => write!(f, "turn the Service"),

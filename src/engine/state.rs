@@ -1,7 +1,10 @@
 //! What is remembered from one look to the next. It is stored in the status, and written before the actions of the step
 //! that it came from: whoever is killed between the two finds the decision and carries it out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +34,8 @@ pub struct State {
     pub rejected: BTreeSet<Revision>,
     /// What the last run was started for.
     pub attempted: Option<Attempted>,
+    /// What the last run that touched nothing was for; none since one that did.
+    pub rehearsed: Option<Attempted>,
     /// The run that is under way, or the last one.
     pub run: Option<Run>,
     /// How many runs there were.
@@ -109,6 +114,8 @@ pub struct Run {
     pub entered: Moment,
     /// Since when what the stage holds is reached; times are counted from here.
     pub reached: Option<Moment>,
+    /// How much of its time it has used.
+    pub clock: Clock,
     /// The last progress.
     pub progress: Moment,
     /// The most ready pods that the candidate had in this stage.
@@ -123,6 +130,15 @@ pub struct Run {
     pub retreat: Option<Failure>,
     /// Set when it has ended.
     pub outcome: Option<Outcome>,
+}
+
+/// The time that a run has used, as moments of transitions: it stays the same while nothing happens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// What was used until it last stood still, in milliseconds.
+    pub used: u64,
+    /// Since when it runs; none while it stands still.
+    pub since: Option<Moment>,
 }
 
 /// What holds a run.
@@ -158,6 +174,10 @@ pub enum Code {
     CheckFailed,
     /// No progress for too long.
     ProgressDeadline,
+    /// It took too long as a whole.
+    Timeout,
+    /// The candidate's pods cannot run.
+    PodsFailed,
     /// A newer revision is wanted.
     Superseded,
     /// Everything is to be down.
@@ -195,6 +215,7 @@ impl Default for State {
             kept: Vec::new(),
             rejected: BTreeSet::new(),
             attempted: None,
+            rehearsed: None,
             run: None,
             runs: 0,
             traffic: Traffic::default(),
@@ -277,6 +298,28 @@ impl Run {
         self.stages.iter().take(self.at + 1).any(moves)
     }
 
+    /// The checks that run in this stage. While a person is waited for they do not have to pass, and must not fail.
+    pub fn checks(&self) -> &[String] {
+        match self.stage() {
+            Some(Stage::Hold { checks, .. }) => checks,
+            Some(Stage::Approve) if self.has_moved() || self.plan.previews() => &self.plan.always,
+            _ => &[],
+        }
+    }
+
+    /// Lets its clock run or stand still, as its stage asks for.
+    pub fn keep_time(&mut self, now: Moment) {
+        let waits = matches!(self.stage(), Some(Stage::Admit)) || (self.waits_for_approval() && self.reached.is_some());
+        let counts = self.outcome.is_none() && self.hold.is_none() && !waits;
+        match (self.clock.since, counts) {
+            (None, true) => self.clock.since = Some(now),
+            (Some(since), false) => {
+                self.clock = Clock { used: self.clock.used + now.0.saturating_sub(since.0), since: None };
+            }
+            _ => {}
+        }
+    }
+
     /// Whether it stands at a gate for a person.
     pub fn waits_for_approval(&self) -> bool {
         self.stage() == Some(&Stage::Approve) && self.approved.is_none()
@@ -284,6 +327,12 @@ impl Run {
 }
 
 impl Run {
+    /// When its time is over, of all that it may take.
+    pub fn times_out(&self, limit: Option<Duration>) -> Option<Moment> {
+        let since = self.clock.since.filter(|_| self.retreat.is_none() && !self.has_arrived())?;
+        limit.map(|limit| Moment(since.after(limit).0.saturating_sub(self.clock.used)))
+    }
+
     /// Whether all traffic is the revision's, and only the old one's pods are left to go.
     pub fn has_arrived(&self) -> bool {
         matches!(self.stage(), Some(Stage::Drain(_) | Stage::Retire))

@@ -76,6 +76,11 @@ impl View<'_> {
         self.known.route.as_ref().map_or(Share::NONE, |route| route.split)
     }
 
+    /// The smallest share that the candidate Service is written to have.
+    fn least(&self) -> Share {
+        self.known.route.as_ref().map_or(Share::NONE, |route| route.least)
+    }
+
     /// Whether no routed request can arrive at the candidate Service.
     pub fn candidate_is_quiet(&self) -> bool {
         !self.splits() || (self.traffic.in_force && self.traffic.high == Share::NONE && self.written() == Share::NONE)
@@ -83,7 +88,7 @@ impl View<'_> {
 
     /// Whether no routed request can arrive at the stable Service.
     pub fn stable_is_quiet(&self) -> bool {
-        self.traffic.in_force && self.traffic.low == Share::WHOLE && self.written() == Share::WHOLE
+        self.traffic.in_force && self.traffic.low == Share::WHOLE && self.least() == Share::WHOLE
     }
 
     /// The largest share of the traffic that a revision may have now, over both Services and all possible splits.
@@ -98,8 +103,11 @@ impl View<'_> {
         if self.splits() { self.traffic.low.rest() } else { Share::WHOLE }
     }
 
-    /// The fewest pods that a revision may be scaled to now.
+    /// The fewest pods that a revision may be scaled to now. Who wants no pods at all gets none.
     pub fn floor(&self, revision: &Revision) -> u32 {
+        if self.size.desired == 0 {
+            return 0;
+        }
         let share = self.observed_share(revision);
         if self.shares_front(revision) {
             return 1;

@@ -11,9 +11,9 @@ use crate::engine::{
     advance, command, explain, gate,
     moment::Moment,
     observed::{Known, Observed, Revision},
-    plan::{Plan, Router},
+    plan::{Plan, Reach, Router},
     recover, retire, rollback,
-    state::{Code, Hold, Origin, State, Stop},
+    state::{Code, Hold, Origin, Run, State, Stop},
     steer::{Steering, View},
     target::{self, Care},
 };
@@ -98,10 +98,13 @@ pub fn step(look: Look<'_>) -> Step {
         Ok(known) => drive(&mut state, look, known),
         Err(cause) => blind(&mut state, look, cause),
     };
+    if let Some(run) = &mut state.run {
+        run.keep_time(look.now);
+    }
     explain::settle(&mut state, look.now, &steering);
     let actions = planned(&state, &steering, known.as_ref().ok());
     notes.extend(steering.notes.iter().cloned());
-    let next = [steering.next, explain::next(&state, look.now)].into_iter().flatten().min();
+    let next = [steering.next, explain::next(&state, look.wanted.plan.timeout, look.now)].into_iter().flatten().min();
     Step { actions, state, next, notes }
 }
 
@@ -121,11 +124,15 @@ fn answer(state: &mut State, look: Look<'_>) -> Vec<String> {
     command::answer(state, look.wanted, commands, look.now)
 }
 
-/// What can be decided without seeing: nothing but that a deadline has passed.
+/// What can be decided without seeing: what is intended, and that a time has passed. Nothing is written, and no run ends.
 fn blind(state: &mut State, look: Look<'_>, cause: &str) -> Steering {
     hold(state, look);
+    power(state, look);
+    if !state.active().is_some_and(Run::has_arrived) {
+        supersede(state, look);
+    }
     if let Some(run) = state.active_mut() {
-        advance::expire(run, look.now);
+        advance::expire(run, look);
     }
     Steering { waits: vec![format!("a complete view of the cluster: {cause}")], ..Steering::default() }
 }
@@ -168,9 +175,12 @@ fn power(state: &mut State, look: Look<'_>) {
     }
 }
 
-/// A newer wanted revision ends a run in every state. One that has all its traffic already is simply done.
+/// A newer wanted revision ends a run in every state. One that has all its traffic already is simply done. What is only
+/// to be rehearsed waits for its turn.
 fn supersede(state: &mut State, look: Look<'_>) {
-    let newer = state.attempted.as_ref().is_some_and(|attempted| attempted.revision != look.wanted.revision);
+    let rehearses = look.wanted.plan.reach != Reach::Deploy;
+    let newer =
+        !rehearses && state.attempted.as_ref().is_some_and(|attempted| attempted.revision != look.wanted.revision);
     let Some(run) = state.active_mut().filter(|run| newer && run.retreat.is_none()) else { return };
     if run.has_arrived() {
         return advance::arrive(state, look.now, look.wanted.keep);

@@ -52,6 +52,11 @@ pub struct Size {
 }
 
 impl Size {
+    /// The least that is anybody at all: one, unless nobody is wanted.
+    pub fn any(self) -> u32 {
+        self.desired.min(1)
+    }
+
     /// The pods that a share needs.
     pub fn need(self, share: Share) -> u32 {
         need(self.desired, share, self.headroom)
@@ -182,5 +187,5 @@ impl Sum<'_> {
 
 /// The settings that count pods for a plan.
 pub fn size(plan: &Plan, desired: u32) -> Size {
-    Size { desired: desired.max(1), headroom: plan.headroom }
+    Size { desired, headroom: plan.headroom }
 }

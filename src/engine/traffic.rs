@@ -21,6 +21,8 @@ pub struct Traffic {
     pub low: Share,
     /// The largest that may be in force.
     pub high: Share,
+    /// The routes that this is about; see [`Route::lineage`]. 0 where there are none.
+    pub lineage: u64,
     /// The generation that this is about; 0 where there is no route.
     pub generation: u64,
     /// When that generation was first seen acknowledged.
@@ -32,7 +34,7 @@ pub struct Traffic {
 impl Default for Traffic {
     /// Nothing is known: every split is possible.
     fn default() -> Self {
-        Self { low: Share::NONE, high: Share::WHOLE, generation: 0, since: None, in_force: false }
+        Self { low: Share::NONE, high: Share::WHOLE, lineage: 0, generation: 0, since: None, in_force: false }
     }
 }
 
@@ -43,27 +45,28 @@ impl Traffic {
     /// The look is older than one before it.
     pub fn look(&self, route: Option<&Route>, settle: Duration, now: Moment) -> Result<Self, String> {
         let Some(route) = route else {
-            return Ok(Self { low: Share::NONE, high: Share::NONE, generation: 0, since: None, in_force: true });
+            return Ok(Self { high: Share::NONE, in_force: true, ..Self::default() });
         };
-        if route.generation < self.generation {
+        let known = if self.lineage == route.lineage || self.lineage == 0 { self.clone() } else { Self::default() };
+        if route.generation < known.generation {
             return Err("the route: what was read is older than what was seen before".to_owned());
         }
-        let mut next = self.clone();
-        if route.generation > self.generation {
+        let mut next = Self { lineage: route.lineage, ..known };
+        if route.generation > next.generation {
             next = next.written(route);
         }
         if route.acknowledged == Acknowledged::At(route.generation) {
             let since = *next.since.get_or_insert(now);
             if !next.in_force && now >= since.after(settle) {
-                next = Self { low: route.split, high: route.split, in_force: true, ..next };
+                next = Self { low: route.least, high: route.split, in_force: true, ..next };
             }
         }
         Ok(next)
     }
 
     fn written(self, route: &Route) -> Self {
-        let (low, high) = (self.low.min(route.split), self.high.max(route.split));
-        Self { low, high, generation: route.generation, since: None, in_force: false }
+        let (low, high) = (self.low.min(route.least), self.high.max(route.split));
+        Self { low, high, lineage: route.lineage, generation: route.generation, since: None, in_force: false }
     }
 
     /// When it will have settled, if it was acknowledged and is not in force yet.

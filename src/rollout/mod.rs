@@ -1,5 +1,20 @@
 //! Between the custom resources and the engine: a spec becomes a plan, a state becomes a status.
 //!
-//! Ring 1. [`record`] is what is remembered in the status; everything here is a function of its arguments.
+//! Ring 1: everything here is a function of its arguments. In the order of one look:
+//!
+//! - [`choose`], [`dependencies`]: which Package is meant, and what has to run before it.
+//! - [`plan`], [`checks`]: a Deployment and its Profile as the engine's plan, with every default.
+//! - [`commands`]: annotations as commands, and what is no command.
+//! - [`record`]: what is remembered in the status.
+//! - [`status`]: what is told of it all; [`describe`]: what is worth an event.
+//! - [`words`]: the words that both sides have.
 
+pub mod checks;
+pub mod choose;
+pub mod commands;
+pub mod dependencies;
+pub mod describe;
+pub mod plan;
 pub mod record;
+pub mod status;
+pub mod words;

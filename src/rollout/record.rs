@@ -6,10 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{
     api::check::Check,
-    engine::{observed::Revision, state::State},
+    engine::{moment::Moment, observed::Revision, state::State},
+    rollout::words::hexadecimal,
 };
 
 /// The form of [`Record`] that this program writes and reads. Another one is as good as none: the state is then read back
@@ -36,6 +38,18 @@ pub struct Record {
     /// The checks of the run, as they were when it started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+    /// When the run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Started>,
+}
+
+/// When a run began. The times of a status have no milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// The number of the run.
+    pub run: u64,
+    /// Its first moment.
+    pub at: Moment,
 }
 
 /// What a revision was rendered from.
@@ -48,8 +62,17 @@ pub struct Rendered {
     pub revision: Revision,
     /// How many instances its largest workload asks for.
     pub replicas: u32,
-    /// The packages that it depends on are known by this version of the package.
+    /// The version of the package, as it is shown.
     pub version: String,
+    /// How many routed Services it has.
+    #[serde(default)]
+    pub services: usize,
+    /// How many routes of its own it has.
+    #[serde(default)]
+    pub routes: usize,
+    /// Why two revisions must not run beside each other; none where they may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<String>,
 }
 
 impl Record {
@@ -58,9 +81,66 @@ impl Record {
         serde_json::from_str::<Self>(text).ok().filter(|record| record.format == FORMAT)
     }
 
+    /// Notes when the run began, if it is one that was not there at the look before. To be called after every decision.
+    pub fn stamp(&mut self, now: Moment) {
+        let number = self.state.run.as_ref().map(|run| run.number);
+        if let Some(run) = number.filter(|number| self.started.is_none_or(|started| started.run != *number)) {
+            self.started = Some(Started { run, at: now });
+        }
+    }
+
     /// The text for the status.
     pub fn write(&self) -> String {
         // Nothing in it refuses to be JSON: its maps have texts as keys.
         serde_json::to_string(&Self { format: FORMAT, ..self.clone() }).unwrap_or_default()
+    }
+}
+
+/// What the id of every run starts with.
+pub const RUN_PREFIX: &str = "deploy-";
+
+/// The characters of the hash in a run's id.
+const RUN_HASH: usize = 10;
+
+/// The id of a run, unique in all clusters. Numbers start anew when a status is lost, so the time of the start is part of
+/// it: to the second, as a status has it, so that whoever reads the status finds the same id.
+pub fn run_id(uid: &str, number: u64, started: Moment) -> String {
+    let digest = Sha256::digest(format!("{uid}/{number}/{}", started.0 / 1000).as_bytes());
+    format!("{RUN_PREFIX}{}", hexadecimal(&digest, RUN_HASH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_has_an_id_of_its_own() {
+        let id = run_id("5f1c", 1, Moment(1_000));
+        assert_eq!(id, "deploy-f25c255d27");
+        for other in
+            [run_id("5f1d", 1, Moment(1_000)), run_id("5f1c", 2, Moment(1_000)), run_id("5f1c", 1, Moment(2_000))]
+        {
+            assert_ne!(id, other);
+        }
+        assert_eq!(id, run_id("5f1c", 1, Moment(1_999)));
+    }
+
+    #[test]
+    fn a_record_comes_back_and_one_of_another_form_does_not() {
+        let record = Record { started: Some(Started { run: 3, at: Moment(7) }), ..Record::default() };
+        assert_eq!(Record::read(&record.write()), Some(Record { format: FORMAT, ..record.clone() }));
+        for text in ["", "{}", &record.write().replace("\"format\":1", "\"format\":2")] {
+            assert_eq!(Record::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_start_of_a_run_is_stamped_once() {
+        let mut record = Record::default();
+        record.stamp(Moment(1));
+        assert_eq!(record.started, None);
+        record.started = Some(Started { run: 1, at: Moment(1) });
+        record.stamp(Moment(5));
+        assert_eq!(record.started, Some(Started { run: 1, at: Moment(1) }));
     }
 }

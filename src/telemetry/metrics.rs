@@ -6,12 +6,18 @@
 use std::{
     fmt,
     sync::atomic::AtomicU64,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+        info::Info,
+    },
     registry::Registry,
 };
 
@@ -25,12 +31,29 @@ struct Reason {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Looked {
+    controller: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
 /// The counters and gauges, and the registry that prints them.
 pub struct Metrics {
     registry: Registry,
     leader: Gauge,
     transitions: Counter,
     failures: Family<Reason, Counter>,
+    looks: Family<Looked, Counter>,
+    look_seconds: Histogram,
+    statuses: Family<Outcome, Counter>,
+    runs: Family<Outcome, Counter>,
+    measurements: Family<Outcome, Counter>,
+    unreadable: Counter,
 }
 
 impl Default for Metrics {
@@ -57,7 +80,58 @@ impl Metrics {
             // A series that exists from the start can be alerted on at its first step.
             drop(Family::get_or_create(&failures, &Reason { reason }));
         }
-        Self { registry, leader, transitions, failures }
+        let look_seconds = Histogram::new(exponential_buckets(0.001, 4.0, 8));
+        let mut metrics = Self {
+            registry,
+            leader,
+            transitions,
+            failures,
+            looks: Family::default(),
+            look_seconds,
+            statuses: Family::default(),
+            runs: Family::default(),
+            measurements: Family::default(),
+            unreadable: Counter::default(),
+        };
+        metrics.register_work();
+        metrics
+    }
+
+    fn register_work(&mut self) {
+        let own = self.registry.sub_registry_with_prefix("landfall");
+        own.register("reconciles", "Looks at objects, by controller and outcome", Family::clone(&self.looks));
+        own.register("reconcile_seconds", "How long a look takes", self.look_seconds.clone());
+        own.register("status_writes", "Writes of Deployments' statuses, by outcome", Family::clone(&self.statuses));
+        own.register("runs", "Runs that ended, by their phase", Family::clone(&self.runs));
+        own.register("measurements", "Measurements of checks, by outcome", Family::clone(&self.measurements));
+        own.register("unreadable_objects", "Objects that were seen and could not be read", self.unreadable.clone());
+    }
+
+    /// An object was looked at.
+    pub fn looked(&self, controller: &'static str, outcome: &'static str, took: Duration) {
+        self.looks.get_or_create(&Looked { controller, outcome }).inc();
+        self.look_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A status was written, or could not be.
+    pub fn status_written(&self, done: Result<(), ()>) {
+        let outcome = if done.is_ok() { "written" } else { "failed" };
+        self.statuses.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A run ended in this phase.
+    pub fn run_ended(&self, outcome: &'static str) {
+        self.runs.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A check was asked.
+    pub fn measured(&self, outcome: &'static str) {
+        self.measurements.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// An object could not be read.
+    pub fn object_unreadable(&self) {
+        self.unreadable.inc();
     }
 
     /// This replica leads.

@@ -3,7 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod admission;
+mod appliers;
+mod argocd;
+mod canary;
+mod chart;
+mod helm;
 mod operator;
+mod stage;
 mod validation;
 mod workload;
 mod world;

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The image that `make image` loads; `LANDFALL_IMAGE` names another one, for a cluster that somebody else started.
-const LOCAL_IMAGE: &str = "localhost/landfall:dev";
+pub const LOCAL_IMAGE: &str = "localhost/landfall:dev";
 
 /// The namespace of one test.
 pub struct World {

@@ -19,7 +19,7 @@ fn a_share_needs_its_part_of_the_pods_rounded_up_and_never_more_than_are_desired
         (3, 5_000, 10_000, 2),
         (10, 5_000, 12_000, 6),
         (10, 10_000, 12_000, 10),
-        (0, 10_000, 10_000, 1),
+        (0, 10_000, 10_000, 0),
         (u32::MAX, 10_000, u32::MAX, u32::MAX),
     ];
     for (desired, points, headroom, pods) in table {

@@ -100,24 +100,32 @@ fn package(manifests: &str, more: &str) -> String {
     )
 }
 
+const RUNS: &str = "      - {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}, \
+                    template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: web}]}}}}\n";
+
+/// The rules themselves are tested where packages are rendered; this is about finding them by file and line.
 #[test]
-fn the_objects_inside_a_package_are_looked_at() {
-    let said = |manifests: &str, more: &str| lint("f", &package(manifests, more)).unwrap().findings.join("\n");
+fn the_objects_inside_a_package_are_held_against_the_rules_of_rendering() {
+    let said = |manifests: &str, more: &str| {
+        lint("f", &package(&format!("{RUNS}{manifests}"), more)).unwrap().findings.join("\n")
+    };
     let map = "      - {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n";
     assert_eq!(said(map, ""), "");
-    assert!(said(&map.repeat(2), "").contains("spec.workload.manifests[1]: ConfigMap a is here twice: remove one"));
-    let nameless = "      - {apiVersion: v1, kind: ConfigMap, metadata: {}}\n";
-    assert!(said(nameless, "").contains("a manifest is an object with apiVersion, kind and metadata.name"));
-    assert!(said("      - text", "").contains("a manifest is an object with apiVersion, kind and metadata.name"));
-    let secret = "      - {apiVersion: v1, kind: Secret, metadata: {name: a}}\n";
-    assert!(said(secret, "").contains("a Secret in plain text is readable by everybody who may read Packages"));
-    assert_eq!(said("      - {apiVersion: v1, kind: Secret, metadata: {name: a}, sops: {}}\n", ""), "");
-    assert_eq!(said(&format!("{secret}    allowPlainSecrets: true"), ""), "");
-    let large = format!(
-        "      - {{apiVersion: v1, kind: ConfigMap, metadata: {{name: a}}, data: {{a: {}}}}}",
-        "x".repeat(900_000)
+    assert_eq!(
+        said(&map.repeat(2), ""),
+        "f:12: Package p-1.0.0: spec.workload.manifests[2]: ConfigMap a is here twice: remove one"
     );
-    assert!(said(&large, "").contains("bytes, at most 900000 fit into a Package: split it into several"));
+    let inside = "      - apiVersion: v1\n        kind: Pod\n        metadata: {name: a}\n";
+    assert_eq!(
+        said(inside, ""),
+        "f:12: Package p-1.0.0: spec.workload.manifests[1].kind: Pod is not supported yet: use a Deployment of apps/v1"
+    );
+    assert!(said("      - text", "").contains("a manifest is an object with apiVersion, kind and metadata.name"));
+    let secret = "      - {apiVersion: v1, kind: Secret, metadata: {name: a}, data: {a: Yg==}}\n";
+    assert!(said(secret, "").contains("a Secret in plain text is readable by everybody who may read Packages"));
+    assert_eq!(said(&format!("{secret}    allowPlainSecrets: true"), ""), "");
+    let elsewhere = "      - {apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}\n";
+    assert_eq!(said(elsewhere, ""), "");
     assert!(
         said(map, "  dependsOn: [{name: db, version: \"1.2.3.4\"}]")
             .contains("spec.dependsOn[0].version: \"1.2.3.4\" is not a range")
@@ -152,6 +160,24 @@ fn checks_exist_and_their_expressions_are_cel() {
     assert!(
         said(&up("status =="), "up").contains("spec.checks[0].success: \"status ==\" is not CEL: write one such as")
     );
+    assert!(said(&up("ready"), "up").contains("spec.checks[0].success: there is no variable ready"));
+    let braces = "{name: up, http: {url: 'http://{{candidate.svc}}'}}";
+    let known = "spec.checks[0].http: url: there is no placeholder {{candidate.svc}}: use {{candidate.service}}";
+    assert!(said(braces, "up").contains(known), "{}", said(braces, "up"));
+}
+
+#[test]
+fn a_health_check_url_is_one_that_can_be_asked() {
+    let said = |url: &str| {
+        let text = format!(
+            "apiVersion: landfall.dev/v1alpha1\nkind: Profile\nmetadata: {{name: p}}\nspec:\n  environment: p\n  \
+             strategy: {{canary: {{healthCheckUrl: '{url}'}}}}\n"
+        );
+        lint("f", &text).unwrap().findings.join("\n")
+    };
+    assert_eq!(said("http://{{ candidate.service }}/healthz"), "");
+    let refused = "spec.strategy.canary.healthCheckUrl: a user and password may not stand in it";
+    assert!(said("http://me:hush@x/").contains(refused), "{}", said("http://me:hush@x/"));
 }
 
 /// Findings of a Deployment in one file beside other objects in another one.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod analysis;
+mod chart;
 mod cli;
 mod commands;
 mod crds;
@@ -14,10 +16,17 @@ mod fake_cluster;
 mod http;
 mod lease;
 mod lint;
+mod overrides;
 mod picture;
+mod pod_references;
+mod probe;
+mod refusals;
+mod release;
+mod rollout;
 mod sample;
 mod scenarios;
 mod sim;
 mod tidy;
+mod traffic;
 mod validation;
 mod values;

@@ -17,7 +17,7 @@ const SEEDS: u64 = 200;
 /// For what is played at every stage of every strategy.
 const FEW_SEEDS: u64 = 3;
 
-fn scenarios() -> Vec<(PathBuf, Scenario)> {
+pub fn scenarios() -> Vec<(PathBuf, Scenario)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let mut paths: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));

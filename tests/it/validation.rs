@@ -14,6 +14,13 @@ fn package() -> Value {
         "apiVersion": "landfall.dev/v1alpha1", "kind": "Package", "metadata": {"name": "shop-1.0.0"},
         "spec": {"name": "shop", "version": "1.0.0", "workload": {"manifests": [
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shop"}, "data": {"a": "b"}},
+            {
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop"},
+                "spec": {
+                    "selector": {"matchLabels": {"app": "shop"}},
+                    "template": {"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [{"name": "shop", "image": "shop"}]}},
+                },
+            },
         ]}},
     })
 }

@@ -2,18 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use kube::core::cel::cel::Program;
 use serde_json::Value;
 
 use super::Finding;
-use crate::api::{
-    check::Check,
-    deployment::DeploymentSpec,
-    names::check_subdomain,
-    package::{INLINE_CONTENT_MAX, PackageSpec, Workload},
-    profile::ProfileSpec,
-    strategy::Strategy,
-    version::{Version, VersionRange},
+use crate::{
+    analysis::{health_check, problem::problems},
+    api::{
+        check::Check,
+        deployment::DeploymentSpec,
+        names::check_subdomain,
+        package::{PackageSpec, Workload},
+        profile::ProfileSpec,
+        strategy::Strategy,
+        time_span::TimeSpan,
+        version::{Version, VersionRange},
+    },
+    kinds::workload::render::{Source, render},
 };
 
 /// What is wrong with an object beyond its schema. An object that breaks its schema is not looked at.
@@ -28,7 +32,7 @@ pub fn findings(kind: &str, object: &Value) -> Vec<Finding> {
         }
         "Profile" => {
             if let Ok(profile) = serde_json::from_value::<ProfileSpec>(spec) {
-                found.extend(broken_expressions("/spec/checks", &profile.checks));
+                found.extend(broken_checks("/spec/checks", &profile.checks));
                 found.extend(profile.strategy.iter().flat_map(strategy_findings));
                 found.extend(profile.strategy.iter().flat_map(|strategy| missing_checks(strategy, &profile.checks)));
             }
@@ -62,7 +66,7 @@ fn package_findings(package: &PackageSpec) -> Vec<Finding> {
         bad_range(&format!("/spec/dependsOn/{index}/version"), dependency.version.as_ref()?)
     });
     let mut found: Vec<_> = ranges.collect();
-    found.extend(package.workload.iter().flat_map(workload_findings));
+    found.extend(package.workload.iter().flat_map(|workload| workload_findings(package, workload)));
     found
 }
 
@@ -73,19 +77,27 @@ fn bad_range(pointer: &str, range: &VersionRange) -> Option<Finding> {
 }
 
 fn strategy_findings(strategy: &Strategy) -> Vec<Finding> {
-    broken_expressions("/spec/strategy/checks", &strategy.checks)
+    let mut found = broken_checks("/spec/strategy/checks", &strategy.checks);
+    let canary = strategy.canary.as_ref().and_then(|canary| canary.health_check_url.as_ref());
+    let blue_green = strategy.blue_green.as_ref().and_then(|blue_green| blue_green.health_check_url.as_ref());
+    found.extend(broken_url("/spec/strategy/canary/healthCheckUrl", canary));
+    found.extend(broken_url("/spec/strategy/blueGreen/healthCheckUrl", blue_green));
+    found
 }
 
-/// Expressions of checks that are not CEL.
-fn broken_expressions(at: &str, checks: &[Check]) -> Vec<Finding> {
-    let expressions = checks.iter().enumerate().flat_map(|(index, check)| {
-        let of = |field: &str, text: &Option<String>| text.clone().map(|text| (format!("{at}/{index}/{field}"), text));
-        [of("success", &check.success), of("failure", &check.failure)].into_iter().flatten()
+/// Checks that could not be made, or not judged.
+fn broken_checks(at: &str, checks: &[Check]) -> Vec<Finding> {
+    let found = checks.iter().enumerate().flat_map(|(index, check)| {
+        problems(check).into_iter().map(move |problem| (format!("{at}/{index}/{}", problem.field), problem.message))
     });
-    let broken = expressions.filter(|(_, text)| Program::compile(text).is_err());
-    broken
-        .map(|(at, text)| Finding::new(at, format!("\"{text}\" is not CEL: write one such as status == 200")))
-        .collect()
+    found.map(|(at, message)| Finding::new(at, message)).collect()
+}
+
+/// A `healthCheckUrl` that could not be asked.
+fn broken_url(at: &str, url: Option<&String>) -> Option<Finding> {
+    let problem = problems(&health_check(url?, TimeSpan::default())).into_iter().next()?;
+    let message = problem.message.strip_prefix("url: ").unwrap_or(&problem.message).to_owned();
+    Some(Finding::new(at.to_owned(), message))
 }
 
 /// Checks that steps of a Profile name and nobody defines. A Deployment's steps may name those of its Profile, which is
@@ -104,39 +116,17 @@ fn missing_checks(strategy: &Strategy, of_profile: &[Check]) -> Vec<Finding> {
         .collect()
 }
 
-fn workload_findings(workload: &Workload) -> Vec<Finding> {
-    let at = "/spec/workload/manifests";
+/// What rendering refuses. Which namespace the objects go to is not known without a cluster, so the first that a manifest
+/// names is taken for it: a second one can be no other Profile's.
+fn workload_findings(package: &PackageSpec, workload: &Workload) -> Vec<Finding> {
     let manifests = workload.manifests.as_deref().unwrap_or_default();
-    let size = serde_json::to_vec(manifests).map_or(0, |json| json.len());
-    let mut found = Vec::new();
-    if size > INLINE_CONTENT_MAX {
-        let message = format!("{size} bytes, at most {INLINE_CONTENT_MAX} fit into a Package: split it into several");
-        found.push(Finding::new(at.to_owned(), message));
-    }
-    let mut seen = BTreeSet::new();
-    for (index, manifest) in manifests.iter().enumerate() {
-        let at = format!("{at}/{index}");
-        let text = |pointer: &str| manifest.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let identity = [text("/apiVersion"), text("/kind"), text("/metadata/namespace"), text("/metadata/name")];
-        if identity[0].is_empty() || identity[1].is_empty() || identity[3].is_empty() {
-            let message = "a manifest is an object with apiVersion, kind and metadata.name: add what is missing";
-            found.push(Finding::new(at, message.to_owned()));
-        } else if !seen.insert(identity) {
-            let message = format!("{} {} is here twice: remove one", identity[1], identity[3]);
-            found.push(Finding::new(at, message));
-        } else if identity[..2] == ["v1", "Secret"]
-            && workload.allow_plain_secrets != Some(true)
-            && !is_sealed(manifest.0.get("sops"))
-        {
-            let message = "a Secret in plain text is readable by everybody who may read Packages: name one of the cluster in \
-                           spec.envFrom of the Deployment, or set spec.workload.allowPlainSecrets";
-            found.push(Finding::new(at, message.to_owned()));
-        }
-    }
-    found
+    let named = manifests.iter().find_map(|manifest| manifest.0.pointer("/metadata/namespace")?.as_str());
+    let source = Source { namespace: named.unwrap_or("default"), package, overrides: None, env_from: &[] };
+    let refusals = render(&source).err().unwrap_or_default();
+    refusals.into_iter().map(|refusal| Finding::new(pointer(&refusal.field), refusal.message)).collect()
 }
 
-/// Whether SOPS has encrypted the object.
-fn is_sealed(sops: Option<&Value>) -> bool {
-    sops.is_some_and(Value::is_object)
+/// The JSON pointer of a field as people write it, such as `spec.manifests[3].kind`.
+fn pointer(field: &str) -> String {
+    format!("/{}", field.replace(']', "").replace(['.', '['], "/"))
 }

@@ -39,7 +39,7 @@ pub struct ServeArgs {
     #[arg(long = "version", default_value = "v1", value_parser = header_value)]
     version: String,
 
-    /// Share of requests that fail with 503, health checks included: 0 is none, 1 is all
+    /// Share of requests that fail with 503, /healthz included and /readyz not: 0 is none, 1 is all
     #[arg(long, default_value = "0", value_parser = share)]
     fault_rate: f64,
 
@@ -72,7 +72,7 @@ pub struct Sample {
 
 /// The sample's routes.
 pub fn router(sample: Sample) -> Router {
-    Router::new().route("/", get(root)).route("/healthz", get(healthz)).with_state(sample)
+    Router::new().route("/", get(root)).route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(sample)
 }
 
 /// Serves until SIGTERM and the drain after it.
@@ -110,6 +110,11 @@ async fn root(State(sample): State<Sample>) -> Response {
 
 async fn healthz(State(sample): State<Sample>) -> Response {
     answer(&sample, "text/plain; charset=utf-8", "ok\n".to_owned()).await
+}
+
+/// A faulty version is ready: only a check of what it answers finds out.
+async fn readyz() -> &'static str {
+    "ready\n"
 }
 
 async fn answer(sample: &Sample, content_type: &'static str, body: String) -> Response {

@@ -30,12 +30,12 @@ pub struct BlueGreen {
 impl BlueGreen {
     /// The stages before the promotion.
     pub fn stages(&self, plan: &Plan) -> Vec<Stage> {
-        let delay = Stage::Hold { at_least: self.switch_delay, checked: false };
+        let delay = Stage::Hold { at_least: self.switch_delay, checks: Vec::new() };
         let approve = (self.promotion == Promotion::Manual).then_some(Stage::Approve);
         let wait = (self.switch_delay > Duration::ZERO).then_some(delay);
         let full = (self.preview < Share::WHOLE).then_some(Stage::Scale(Share::WHOLE));
         let switch = plan.splits().then_some(Stage::Weight(Share::WHOLE));
         let first = Some(Stage::Prepare(self.preview));
-        [first, plan.verify(Duration::ZERO), approve, wait, full, switch].into_iter().flatten().collect()
+        [first, plan.verify(Duration::ZERO, &[]), approve, wait, full, switch].into_iter().flatten().collect()
     }
 }

@@ -19,6 +19,9 @@ pub struct Rolling {
 /// How many pods old and new revision are to have, in this order, given what they have. Each direction is safe by
 /// itself: together they never exceed `desired + surge`, and ready ones never fall below `desired - unavailable`.
 pub fn pods(rolling: &Rolling, desired: u32, old: Count, new: Count) -> (u32, u32) {
+    if desired == 0 {
+        return (0, 0);
+    }
     let room = desired.saturating_add(rolling.max_surge).saturating_sub(old.pods);
     let grown = desired.min(room).max(new.pods.min(desired));
     let keep = desired.saturating_sub(rolling.max_unavailable).saturating_sub(new.ready.min(desired));
@@ -49,7 +52,7 @@ impl Rolling {
     /// The stages before the promotion.
     pub fn stages(&self, plan: &Plan) -> Vec<Stage> {
         let roll = Stage::Roll { surge: self.max_surge, unavailable: self.max_unavailable };
-        let checks = plan.verify(std::time::Duration::ZERO);
+        let checks = plan.verify(std::time::Duration::ZERO, &[]);
         [Some(roll), checks].into_iter().flatten().collect()
     }
 }

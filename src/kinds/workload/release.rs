@@ -1,4 +1,8 @@
 //! A revision's objects, rendered once. Apply, drift, rollback and restarts read this and never the Package.
+//!
+//! Secrets are among them, so nothing here shows more of an object than its kind and name when it is printed.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +11,7 @@ use serde_json::Value;
 pub const FORMAT: u32 = 1;
 
 /// A revision: what its record holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Release {
     /// The form of this record; see [`FORMAT`].
@@ -33,7 +37,7 @@ pub struct Release {
 }
 
 /// One `kind: Deployment` of the package.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Workload {
     /// Its name in the package.
@@ -48,7 +52,7 @@ pub struct Workload {
 }
 
 /// A Service that selects pods of the workloads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoutedService {
     /// Its name, which clients know.
@@ -58,7 +62,7 @@ pub struct RoutedService {
 }
 
 /// An object that all revisions share.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shared {
     /// The manifest.
@@ -75,4 +79,51 @@ pub enum ApplyAt {
     /// When the revision becomes the stable one.
     #[default]
     Promotion,
+}
+
+/// Kind and name of an object.
+struct Title<'a>(&'a Value);
+
+impl fmt::Debug for Title<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |pointer: &str| self.0.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
+        write!(f, "{} {}", text("/kind"), text("/metadata/name"))
+    }
+}
+
+impl fmt::Debug for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let titles =
+            |objects: &'_ [Value]| objects.iter().map(|object| format!("{:?}", Title(object))).collect::<Vec<_>>();
+        f.debug_struct("Release")
+            .field("package", &self.package)
+            .field("version", &self.version)
+            .field("hash", &self.hash)
+            .field("workloads", &self.workloads)
+            .field("configs", &titles(&self.configs))
+            .field("jobs", &titles(&self.jobs))
+            .field("services", &self.services)
+            .field("routes", &titles(&self.routes))
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, replicas, object: _, alone } = self;
+        f.debug_struct("Workload").field("name", name).field("replicas", replicas).field("alone", alone).finish()
+    }
+}
+
+impl fmt::Debug for RoutedService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RoutedService").field(&self.name).finish()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Shared").field(&Title(&self.object)).field(&self.at).finish()
+    }
 }

@@ -18,17 +18,29 @@ use super::{
 /// How many old views are remembered.
 const VIEWS: usize = 4;
 
+/// One look whose decision was stored.
+pub struct Looked {
+    pub wanted: Wanted,
+    pub observed: Observed,
+    /// Whether there was a status to start from.
+    pub remembered: bool,
+    pub state: State,
+    pub now: Moment,
+}
+
 pub struct Operator {
     random: Option<Random>,
     views: VecDeque<Observed>,
     store: Option<State>,
     pub watch: Watch,
+    pub looks: Vec<Looked>,
 }
 
 impl Operator {
     /// Without a seed nothing goes wrong.
     pub fn new(seed: Option<u64>) -> Self {
-        Self { random: seed.map(Random::new), views: VecDeque::new(), store: None, watch: Watch::default() }
+        let (random, watch) = (seed.map(Random::new), Watch::default());
+        Self { random, views: VecDeque::new(), store: None, watch, looks: Vec::new() }
     }
 
     pub fn state(&self) -> Option<&State> {
@@ -61,6 +73,8 @@ impl Operator {
         }
         self.store = Some(made.state.clone());
         self.watch.decision(look, &made, world);
+        let (remembered, now) = (prior.is_some(), look.now);
+        self.looks.push(Looked { wanted: wanted.clone(), observed, remembered, state: made.state.clone(), now });
         self.execute(world, wanted, &made);
         Some(made)
     }

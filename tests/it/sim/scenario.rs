@@ -90,8 +90,19 @@ pub struct PlanFile {
     deadline: Option<u64>,
     #[serde(default)]
     not_before: Option<u64>,
+    timeout: Option<u64>,
+    /// In percent: 100 is none.
+    #[serde(default = "hundred")]
+    headroom: u32,
+    /// More checks than the one that `check` stands for.
     #[serde(default)]
-    dry_run: bool,
+    checks: Vec<CheckFile>,
+    /// Which checks run in every hold; the one that `check` stands for, and all others, where there are no steps.
+    always: Option<Vec<String>>,
+    /// What the kind of package cannot do.
+    #[serde(default)]
+    cannot: Vec<Ability2>,
+    reach: Option<ReachFile>,
     #[serde(default = "five")]
     scale_down_delay: u64,
 }
@@ -104,13 +115,74 @@ struct ScheduleFile {
     interval: u64,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Ability2 {
+    Traffic,
+    Pause,
+    Reverse,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ReachFile {
+    #[default]
+    Deploy,
+    DryRun,
+    Validate,
+}
+
+impl From<ReachFile> for Reach {
+    fn from(file: ReachFile) -> Self {
+        match file {
+            ReachFile::Deploy => Self::Deploy,
+            ReachFile::DryRun => Self::DryRun,
+            ReachFile::Validate => Self::Validate,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckFile {
+    name: String,
+    #[serde(default = "two")]
+    interval: u64,
+    #[serde(default = "one")]
+    count: u32,
+    #[serde(default)]
+    limit: u32,
+    #[serde(default)]
+    no_data: NoData,
+}
+
+impl CheckFile {
+    fn check(&self) -> Check {
+        Check {
+            name: self.name.clone(),
+            interval: seconds(self.interval),
+            count: self.count,
+            failure_limit: self.limit,
+            no_data: self.no_data,
+        }
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn two() -> u64 {
+    2
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
 enum StepFile {
     Weight(u32),
     Pause(u64),
     Approval,
-    Checks,
+    Checks(Vec<String>),
     Scale(u32),
 }
 
@@ -157,18 +229,34 @@ impl PlanFile {
         let plan = Plan {
             strategy: self.strategy(),
             router: if self.no_router { Router::Replicas } else { Router::Split { settle: seconds(2) } },
-            capabilities: Capabilities { traffic: Ability::Can, pause: Ability::Can, reverse: Ability::Can },
-            checks: self.check.then(check).into_iter().collect(),
+            capabilities: self.capabilities(),
+            checks: self.checks(),
+            always: self.always(),
             on_failure: if self.pause_on_failure { OnFailure::Pause } else { OnFailure::Rollback },
             first_deploy: if self.gate_first { FirstDeploy::Gate } else { FirstDeploy::Skip },
             progress_deadline: self.deadline.map(seconds),
+            timeout: self.timeout.map(seconds),
             scale_down_delay: seconds(self.scale_down_delay),
-            headroom: 10_000,
+            headroom: self.headroom * 100,
             not_before: self.not_before.map(|at| Moment(at * 1000)),
-            reach: if self.dry_run { Reach::DryRun } else { Reach::Deploy },
+            reach: self.reach.unwrap_or_default().into(),
         };
         assert_eq!(plan.check(), Ok(()));
         plan
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        self.check.then(check).into_iter().chain(self.checks.iter().map(CheckFile::check)).collect()
+    }
+
+    fn always(&self) -> Vec<String> {
+        let all = || if self.steps.is_some() { Vec::new() } else { self.checks() };
+        self.always.clone().unwrap_or_else(|| all().into_iter().map(|check| check.name).collect())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let can = |what| if self.cannot.contains(&what) { Ability::Cannot } else { Ability::Can };
+        Capabilities { traffic: can(Ability2::Traffic), pause: can(Ability2::Pause), reverse: can(Ability2::Reverse) }
     }
 
     fn strategy(&self) -> Strategy {
@@ -197,7 +285,7 @@ fn step(step: &StepFile) -> CanaryStep {
         StepFile::Weight(share) => CanaryStep::Weight(percent(*share)),
         StepFile::Pause(time) => CanaryStep::Pause(seconds(*time)),
         StepFile::Approval => CanaryStep::Approval,
-        StepFile::Checks => CanaryStep::Checks,
+        StepFile::Checks(names) => CanaryStep::Checks(names.clone()),
         StepFile::Scale(share) => CanaryStep::Scale(percent(*share)),
     }
 }

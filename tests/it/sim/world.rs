@@ -105,7 +105,9 @@ impl World {
         let route = self.route.as_ref().map(|route| Route {
             version: route.version,
             generation: route.generation,
+            lineage: 1,
             split: route.written,
+            least: route.written,
             acknowledged: match (self.refusing, route.acknowledged) {
                 (true, _) => Acknowledged::Refused("no such listener".to_owned()),
                 (false, 0) => Acknowledged::Silent,
@@ -118,6 +120,7 @@ impl World {
             candidate: seen(self.candidate.as_ref().map(service)),
             route: if self.unknown_route { Seen::Unknown("the API server is silent".to_owned()) } else { seen(route) },
             missing: Seen::Present(self.missing.clone()),
+            trouble: None,
             measured: self.measured.clone(),
             commands: self.commands.clone(),
         }

@@ -1,0 +1,552 @@
+//! Carries actions out: each becomes a few idempotent writes.
+//!
+//! It decides nothing. What an action rests on is read again from the API server, and where it has changed the action is
+//! left out; what belongs to somebody else is never touched.
+
+use std::collections::BTreeSet;
+
+use futures::future::{join_all, try_join_all};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::{
+    call::CallError,
+    releases::Releases,
+    revision::{self, RevisionError},
+    store::{
+        Owned, Store,
+        view::{ReplicaSetObject, ReplicaSetView, RouteView, ServiceObject, ServiceView},
+    },
+    write::{Account, Claim, Place, Writer},
+};
+use crate::{
+    api::{
+        ADOPT_ANNOTATION, DEPLOYMENT_LABEL, POD_HASH_LABEL, Role, SELECTS_ANNOTATION, WORKLOADS_ANNOTATION,
+        names::label_value,
+    },
+    engine::{
+        action::{Action, Planned},
+        moment::Moment,
+        observed::Revision,
+        share::Share,
+    },
+    kinds::workload::{
+        objects::{Owner, Selection, candidate_name, candidate_service, pods_of, shared_object, stable_service},
+        release::{ApplyAt, Release, Shared},
+    },
+    traffic::{Pair, read::matches, service::Selector, weigh::weigh},
+};
+
+/// Why an action was not carried out.
+#[derive(Debug, Error)]
+pub enum ExecuteError {
+    /// What it rests on has changed, or somebody else wrote first. The next look decides again.
+    #[error("{0} has changed meanwhile")]
+    Changed(String),
+    /// The object is somebody else's.
+    #[error(
+        "{place} exists and is not of this Deployment: delete or rename it, or hand it over with `kubectl annotate {} {} {ADOPT_ANNOTATION}={deployment}`",
+        place.kind.to_lowercase(), place.name
+    )]
+    NotOwned {
+        /// The object.
+        place: Place,
+        /// The Deployment that would take it.
+        deployment: String,
+    },
+    /// The API server refuses the object, however often it is asked.
+    #[error("{0}: {1}")]
+    Refused(Place, String),
+    /// The account may not do it.
+    #[error("the service account {account} may not write {place}: {message}")]
+    Forbidden {
+        /// The account.
+        account: String,
+        /// The object.
+        place: Place,
+        /// The API server's words.
+        message: String,
+    },
+    /// The router cannot carry the weights.
+    #[error("{0}")]
+    Route(String),
+    /// The record of the revision is not to be had.
+    #[error(transparent)]
+    Revision(#[from] RevisionError),
+    /// The API server could not be asked.
+    #[error("{0}: {1}")]
+    Call(Place, #[source] CallError),
+}
+
+impl ExecuteError {
+    /// Whether another try of the same can end otherwise without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Changed(_) | Self::Call(..) | Self::Revision(RevisionError::Call(..)) => true,
+            Self::NotOwned { .. } | Self::Refused(..) | Self::Forbidden { .. } | Self::Route(_) | Self::Revision(_) => {
+                false
+            }
+        }
+    }
+}
+
+/// Everything that writes of one Deployment need.
+pub struct Site<'a> {
+    /// Reads and writes.
+    pub writer: &'a Writer,
+    /// Takes the answers.
+    pub store: &'a Store,
+    /// The releases of revisions.
+    pub releases: &'a Releases,
+    /// The Deployment that owns what is written.
+    pub owner: &'a Owner,
+    /// Where objects are written.
+    pub namespace: &'a str,
+    /// As whom.
+    pub account: &'a Account,
+    /// What was seen.
+    pub owned: &'a Owned,
+    /// The stable revision, if there is one.
+    pub stable: Option<&'a Revision>,
+    /// The revision that a run is about, if one is under way.
+    pub candidate: Option<&'a Revision>,
+    /// The routes of a release: the package's own, or the one that is made from the profile.
+    pub routes: &'a (dyn Fn(&Release) -> Result<Vec<Value>, String> + Sync),
+}
+
+impl<'a> Site<'a> {
+    /// The revision whose routes are in force: what the stable Services select, else the stable one, else the first.
+    fn fronted(&self) -> Option<&'a Revision> {
+        let mut stable = self.owned.services.values().filter(|service| service.role == Role::Stable);
+        let selected = stable.find_map(|service| match &service.selector {
+            Selector::One(revision) => Some(revision),
+            Selector::Nothing | Selector::Every(_) => None,
+        });
+        selected.or(self.stable).or(self.candidate)
+    }
+}
+
+/// Carries out all actions of a step, side by side, and says what became of each that was not carried out.
+pub async fn execute(site: &Site<'_>, actions: &[Planned]) -> Vec<ExecuteError> {
+    let rests = actions.iter().any(|planned| planned.given.is_some());
+    let unchanged = if rests { check(site).await } else { Ok(()) };
+    let carried = actions.iter().filter(|planned| planned.given.is_none() || unchanged.is_ok());
+    let results = join_all(carried.map(|planned| carry_out(site, &planned.action))).await;
+    unchanged.err().into_iter().chain(results.into_iter().filter_map(Result::err)).collect()
+}
+
+/// Reads again what actions rest on: both Services and the routes must be as they were when it was decided.
+async fn check(site: &Site<'_>) -> Result<(), ExecuteError> {
+    let services =
+        site.owned.services.values().map(|service| (place(site, "v1", "Service", &service.name), service.version));
+    let routes = site.owned.routes.iter().map(|route| (Place::of(&route.object), route.version));
+    let all = services.chain(routes).map(|(place, version)| unchanged(site, place, version));
+    try_join_all(all).await.map(|_| ())
+}
+
+async fn unchanged(site: &Site<'_>, place: Place, version: u64) -> Result<(), ExecuteError> {
+    let found = site.writer.get(&Account::Own, &place).await.map_err(|error| explain(site, &place, error))?;
+    let now = found.as_ref().and_then(|object| object.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok());
+    if now == Some(version) { Ok(()) } else { Err(ExecuteError::Changed(place.to_string())) }
+}
+
+async fn carry_out(site: &Site<'_>, action: &Action) -> Result<(), ExecuteError> {
+    match action {
+        Action::Create(revision, pods) => create(site, revision, *pods).await,
+        Action::Scale { revision, to, .. } => scale(site, revision, *to).await,
+        Action::Delete(revision) => delete(site, revision).await,
+        Action::Front { from, to } => front(site, from, to).await,
+        Action::Preview { to, .. } => preview(site, to).await,
+        Action::Weigh { to, .. } => weigh_routes(site, *to).await,
+        Action::Renew(revision, before) => renew(site, revision, *before).await,
+        // Measurements are taken by whoever drives this: they change nothing.
+        Action::Measure(_) => Ok(()),
+    }
+}
+
+/// Makes a revision's objects: first what its pods read, then the Jobs, then the pods.
+async fn create(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), ExecuteError> {
+    let release = site.releases.get(site.writer, site.owner, revision).await?;
+    try_join_all(release.shared.iter().map(|shared| share(site, shared))).await?;
+    let configs = release.config_objects(site.owner);
+    try_join_all(configs.iter().map(|object| make(site, object))).await?;
+    let jobs = release.job_objects(site.owner);
+    try_join_all(jobs.iter().map(|object| make(site, object))).await?;
+    let desired = release.desired();
+    let sets = release.workloads.iter().map(|workload| {
+        let mut object = release.replica_set(workload, site.owner, pods_of(workload.replicas, pods, desired));
+        object["metadata"]["annotations"][WORKLOADS_ANNOTATION] = json!(release.workloads.len().to_string());
+        async move { make_pods(site, &object).await }
+    });
+    try_join_all(sets).await.map(|_| ())
+}
+
+/// A shared object is made where it is missing; a change of it waits for the promotion unless it says otherwise.
+async fn share(site: &Site<'_>, shared: &Shared) -> Result<(), ExecuteError> {
+    let object = shared_object(shared, site.owner);
+    match (found(site, &object).await?, shared.at) {
+        (Found::Ours, ApplyAt::Promotion) => Ok(()),
+        (Found::Ours, ApplyAt::Start) => apply(site, &object, Claim::Firm).await.map(|_| ()),
+        (Found::Absent, _) => apply(site, &object, Claim::Polite).await.map(|_| ()),
+    }
+}
+
+/// Makes an object of a revision, which is never changed. One that is there is left as it is.
+async fn make(site: &Site<'_>, object: &Value) -> Result<(), ExecuteError> {
+    let place = Place::of(object);
+    match site.writer.create(site.account, object).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_taken() => found(site, object).await.map(|_| ()),
+        Err(error) => Err(explain(site, &place, error)),
+    }
+}
+
+async fn make_pods(site: &Site<'_>, object: &Value) -> Result<(), ExecuteError> {
+    let place = Place::of(object);
+    match site.writer.create(site.account, object).await {
+        Ok(answer) => {
+            remember_pods(site, answer);
+            Ok(())
+        }
+        Err(error) if error.is_taken() => found(site, object).await.map(|_| ()),
+        Err(error) => Err(explain(site, &place, error)),
+    }
+}
+
+fn remember_pods(site: &Site<'_>, answer: Value) {
+    let object = serde_json::from_value::<ReplicaSetObject>(answer).ok();
+    if let Some(view) = object.as_ref().and_then(ReplicaSetView::of) {
+        site.store.put_replica_set(view);
+    }
+}
+
+async fn scale(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), ExecuteError> {
+    let sets: Vec<_> = site.owned.replica_sets.values().filter(|set| set.revision == *revision).collect();
+    let desired = sets.iter().map(|set| set.base).max().unwrap_or(1).max(1);
+    let writes = sets.iter().map(|set| async move {
+        let replicas = pods_of(set.base, pods, desired);
+        if set.replicas == replicas {
+            return Ok(());
+        }
+        let place = place(site, "apps/v1", "ReplicaSet", &set.name);
+        let change = json!({"spec": {"replicas": replicas}});
+        let answer = site.writer.merge(site.account, &place, &change).await;
+        remember_pods(site, answer.map_err(|error| explain(site, &place, error))?);
+        Ok(())
+    });
+    try_join_all(writes).await.map(|_: Vec<()>| ())
+}
+
+/// Lets the stable Services select these revisions. Where they select one alone it is being promoted, and what waits for
+/// that is applied too.
+async fn front(site: &Site<'_>, from: &BTreeSet<Revision>, to: &BTreeSet<Revision>) -> Result<(), ExecuteError> {
+    let old = site.stable.filter(|stable| to.contains(stable)).or_else(|| to.first());
+    let Some(revision) = old else { return Ok(()) };
+    let release = site.releases.get(site.writer, site.owner, revision).await?;
+    let selection = match to.len() {
+        1 => Selection::One(revision.0.clone()),
+        _ => Selection::Several(to.iter().map(|revision| revision.0.clone()).collect()),
+    };
+    if to.len() == 1 && from != to {
+        promote(site, &release).await?;
+    }
+    turn(site, Role::Stable, &release, &selection).await
+}
+
+/// Applies what all revisions share as this revision wants it.
+async fn promote(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError> {
+    let writes = release.shared.iter().map(|shared| async move {
+        let object = shared_object(shared, site.owner);
+        let claim = match found(site, &object).await? {
+            Found::Ours => Claim::Firm,
+            Found::Absent => Claim::Polite,
+        };
+        apply(site, &object, claim).await
+    });
+    try_join_all(writes).await.map(|_| ())
+}
+
+async fn preview(site: &Site<'_>, revision: &Revision) -> Result<(), ExecuteError> {
+    let release = site.releases.get(site.writer, site.owner, revision).await?;
+    turn(site, Role::Candidate, &release, &Selection::One(revision.0.clone())).await
+}
+
+/// Writes the Services of a role. Those that the release has no more are only turned.
+async fn turn(site: &Site<'_>, role: Role, release: &Release, selection: &Selection) -> Result<(), ExecuteError> {
+    let objects = services(site, role, release, selection);
+    let names: BTreeSet<String> = objects.iter().map(|object| Place::of(object).name).collect();
+    try_join_all(objects.iter().map(|object| write_service(site, object))).await?;
+    let left = site.owned.services.values().filter(|service| service.role == role && !names.contains(&*service.name));
+    try_join_all(left.map(|service| turn_only(site, service, selection))).await.map(|_| ())
+}
+
+fn services(site: &Site<'_>, role: Role, release: &Release, selection: &Selection) -> Vec<Value> {
+    let object = |service| match role {
+        Role::Candidate => candidate_service(service, site.owner, selection),
+        _ => stable_service(service, site.owner, selection),
+    };
+    release.services.iter().map(object).collect()
+}
+
+async fn write_service(site: &Site<'_>, object: &Value) -> Result<(), ExecuteError> {
+    let known = site.owned.services.get(Place::of(object).name.as_str());
+    let mut object = object.clone();
+    let claim = match known {
+        // Nobody else's write in between is written over.
+        Some(known) if known.controller.as_deref() == Some(&site.owner.uid) => {
+            object["metadata"]["resourceVersion"] = json!(known.version.to_string());
+            Claim::Firm
+        }
+        _ => match found(site, &object).await? {
+            Found::Ours => Claim::Firm,
+            Found::Absent => Claim::Polite,
+        },
+    };
+    remember_service(site, apply(site, &object, claim).await?);
+    Ok(())
+}
+
+async fn turn_only(site: &Site<'_>, service: &ServiceView, selection: &Selection) -> Result<(), ExecuteError> {
+    let place = place(site, "v1", "Service", &service.name);
+    let change = json!({
+        "metadata": {
+            "resourceVersion": service.version.to_string(),
+            "annotations": {SELECTS_ANNOTATION: selection.listed()},
+        },
+        "spec": {"selector": {POD_HASH_LABEL: selection.label()}},
+    });
+    let answer = site.writer.merge(site.account, &place, &change).await;
+    remember_service(site, answer.map_err(|error| explain(site, &place, error))?);
+    Ok(())
+}
+
+fn remember_service(site: &Site<'_>, answer: Value) {
+    let object = serde_json::from_value::<ServiceObject>(answer).ok();
+    if let Some(view) = object.as_ref().and_then(ServiceView::of) {
+        site.store.put_service(view);
+    }
+}
+
+/// Gives the candidate Services their share of every route. The Services that the routes name are made where they are
+/// missing, selecting nothing: a route to a Service that does not exist is refused by routers.
+async fn weigh_routes(site: &Site<'_>, share: Share) -> Result<(), ExecuteError> {
+    let revision = site.fronted().ok_or_else(|| ExecuteError::Changed("the stable revision".to_owned()))?;
+    let release = site.releases.get(site.writer, site.owner, revision).await?;
+    for role in [Role::Stable, Role::Candidate] {
+        let missing = services(site, role, &release, &Selection::Nothing);
+        let missing =
+            missing.iter().filter(|object| !site.owned.services.contains_key(Place::of(object).name.as_str()));
+        try_join_all(missing.map(|object| write_service(site, object))).await?;
+    }
+    let pairs = pairs(&release);
+    let routes = (site.routes)(&release).map_err(ExecuteError::Route)?;
+    let writes = routes.iter().map(|route| {
+        let weighed = weigh(route, &pairs, share).map_err(|error| ExecuteError::Route(error.to_string()));
+        async { write_route(site, weighed?).await }
+    });
+    try_join_all(writes).await.map(|_| ())
+}
+
+async fn write_route(site: &Site<'_>, mut object: Value) -> Result<(), ExecuteError> {
+    let place = Place::of(&object);
+    let known = site.owned.routes.iter().find(|route| Place::of(&route.object) == place);
+    let claim = match known {
+        Some(known) if known.controller.as_deref() == Some(&site.owner.uid) => {
+            if matches(&known.object, &object) {
+                return Ok(());
+            }
+            object["metadata"]["resourceVersion"] = json!(known.version.to_string());
+            Claim::Firm
+        }
+        _ => match found(site, &object).await? {
+            Found::Ours => Claim::Firm,
+            Found::Absent => Claim::Polite,
+        },
+    };
+    let answer = apply(site, &object, claim).await?;
+    if let Some(view) = RouteView::of(answer) {
+        site.store.put_route(view);
+    }
+    Ok(())
+}
+
+/// Evicts pods that are older than this: of each workload one at a time, and only while all the others are ready.
+async fn renew(site: &Site<'_>, revision: &Revision, before: Moment) -> Result<(), ExecuteError> {
+    let of = (&*label_value(&site.owner.name), revision);
+    let pods = pods_by(site.writer, site.namespace, of).await?;
+    for set in site.owned.replica_sets.values().filter(|set| set.revision == *revision) {
+        let own: Vec<&Value> = pods.iter().filter(|pod| is_of(pod, &set.name)).collect();
+        let ready = own.iter().filter(|pod| is_ready(pod)).count();
+        if own.len() != ready || ready < set.replicas as usize {
+            continue;
+        }
+        let old = own.into_iter().filter(|pod| born(pod).is_some_and(|born| born < before));
+        if let Some(name) = old.filter_map(|pod| pod.pointer("/metadata/name")?.as_str()).min() {
+            match site.writer.evict(site.account, site.namespace, name).await {
+                // A disruption budget says: later.
+                Err(CallError::Refused { code: 429, .. }) | Ok(()) => {}
+                Err(error) => return Err(explain(site, &place(site, "v1", "Pod", name), error)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The pods of a revision that are older than this.
+///
+/// # Errors
+/// They could not be listed.
+pub async fn old_pods(
+    writer: &Writer,
+    namespace: &str,
+    of: (&str, &Revision),
+    before: Moment,
+) -> Result<Vec<Value>, ExecuteError> {
+    let mut pods = pods_by(writer, namespace, of).await?;
+    pods.retain(|pod| born(pod).is_some_and(|born| born < before));
+    Ok(pods)
+}
+
+async fn pods_by(
+    writer: &Writer,
+    namespace: &str,
+    (deployment, revision): (&str, &Revision),
+) -> Result<Vec<Value>, ExecuteError> {
+    let place = Place::named("v1", "Pod", namespace, "");
+    let labels = format!("{DEPLOYMENT_LABEL}={deployment},{POD_HASH_LABEL}={revision}");
+    writer.list(&Account::Own, &place, &labels).await.map_err(|error| ExecuteError::Call(place, error))
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    let text = |condition: &Value, field: &str| condition.get(field).and_then(Value::as_str).map(ToOwned::to_owned);
+    let ready = conditions.into_iter().flatten().any(|condition| {
+        text(condition, "type").as_deref() == Some("Ready") && text(condition, "status").as_deref() == Some("True")
+    });
+    ready && pod.pointer("/metadata/deletionTimestamp").is_none()
+}
+
+/// Deletes a revision's objects and, last, its record. What it shares with no other revision goes with it, but for what
+/// holds data.
+async fn delete(site: &Site<'_>, revision: &Revision) -> Result<(), ExecuteError> {
+    let release = match site.releases.get(site.writer, site.owner, revision).await {
+        Ok(release) => Some(release),
+        Err(RevisionError::Absent(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(release) = &release {
+        prune(site, release).await?;
+    }
+    let sets = site.owned.replica_sets.values().filter(|set| set.revision == *revision);
+    let sets: Vec<Place> = sets.map(|set| place(site, "apps/v1", "ReplicaSet", &set.name)).collect();
+    let made = release.iter().flat_map(|release| {
+        let objects = release.config_objects(site.owner).into_iter().chain(release.job_objects(site.owner));
+        objects.map(|object| Place::of(&object)).collect::<Vec<_>>()
+    });
+    for place in made.chain(sets) {
+        site.writer.delete(site.account, &place, None).await.map_err(|error| explain(site, &place, error))?;
+    }
+    revision::delete(site.writer, site.owner, revision).await?;
+    site.releases.forget(site.owner, revision);
+    Ok(())
+}
+
+/// Deletes the shared objects that only this release has.
+async fn prune(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError> {
+    let mut kept = BTreeSet::new();
+    let others: BTreeSet<&Revision> = site.owned.replica_sets.values().map(|set| &set.revision).collect();
+    for other in others.into_iter().filter(|other| other.0 != release.hash) {
+        match site.releases.get(site.writer, site.owner, other).await {
+            Ok(other) => kept.extend(other.shared.iter().map(|shared| Place::of(&shared.object))),
+            // What cannot be read may want anything: nothing is deleted then.
+            Err(_) => return Ok(()),
+        }
+    }
+    for shared in &release.shared {
+        let place = Place::of(&shared.object);
+        if kept.contains(&place) || HOLDS_DATA.contains(&place.kind.as_str()) {
+            continue;
+        }
+        let found = site.writer.get(site.account, &place).await.map_err(|error| explain(site, &place, error))?;
+        if let Some(object) = found.filter(|object| is_ours(object, site.owner)) {
+            let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(ToOwned::to_owned);
+            site.writer.delete(site.account, &place, uid).await.map_err(|error| explain(site, &place, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is never deleted with a revision.
+const HOLDS_DATA: [&str; 3] = ["PersistentVolumeClaim", "CustomResourceDefinition", "Namespace"];
+
+enum Found {
+    Absent,
+    Ours,
+}
+
+/// Whether an object exists and may be written.
+async fn found(site: &Site<'_>, object: &Value) -> Result<Found, ExecuteError> {
+    let place = Place::of(object);
+    match site.writer.get(site.account, &place).await.map_err(|error| explain(site, &place, error))? {
+        None => Ok(Found::Absent),
+        Some(live) if is_ours(&live, site.owner) => Ok(Found::Ours),
+        Some(_) => Err(ExecuteError::NotOwned { place, deployment: site.owner.name.clone() }),
+    }
+}
+
+/// Whether an object belongs to this Deployment, or was handed over to it.
+fn is_ours(live: &Value, owner: &Owner) -> bool {
+    let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
+    let owners = live.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let mut owners = owners.into_iter().flatten();
+    let controlled = owners.any(|reference| reference.get("uid").and_then(Value::as_str) == Some(&owner.uid));
+    let elsewhere = text("/metadata/namespace") != Some(&owner.namespace);
+    let labels = live.pointer("/metadata/labels");
+    let labelled = labels.and_then(|labels| labels.get(DEPLOYMENT_LABEL)?.as_str()) == Some(&*label_value(&owner.name));
+    let annotations = live.pointer("/metadata/annotations");
+    let handed = annotations.and_then(|all| all.get(ADOPT_ANNOTATION)?.as_str()) == Some(&owner.name);
+    controlled || (elsewhere && labelled) || handed
+}
+
+async fn apply(site: &Site<'_>, object: &Value, claim: Claim) -> Result<Value, ExecuteError> {
+    let place = Place::of(object);
+    site.writer.apply(site.account, object, claim).await.map_err(|error| explain(site, &place, error))
+}
+
+fn explain(site: &Site<'_>, place: &Place, error: CallError) -> ExecuteError {
+    match (error, site.account) {
+        (error, _) if error.is_conflict() => ExecuteError::Changed(place.to_string()),
+        (CallError::Refused { code: 403, message, .. }, Account::Service { namespace, name }) => {
+            ExecuteError::Forbidden { account: format!("{namespace}/{name}"), place: place.clone(), message }
+        }
+        (CallError::Refused { message, code: 400 | 404 | 413 | 422, .. }, _) => {
+            ExecuteError::Refused(place.clone(), message)
+        }
+        (error, _) => ExecuteError::Call(place.clone(), error),
+    }
+}
+
+fn place(site: &Site<'_>, api_version: &str, kind: &str, name: &str) -> Place {
+    Place::named(api_version, kind, site.namespace, name)
+}
+
+fn is_of(pod: &Value, replica_set: &str) -> bool {
+    let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    owners.into_iter().flatten().any(|owner| owner.get("name").and_then(Value::as_str) == Some(replica_set))
+}
+
+/// When a pod was made.
+fn born(pod: &Value) -> Option<Moment> {
+    let text = pod.pointer("/metadata/creationTimestamp")?.as_str()?;
+    let at: k8s_openapi::jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(at.as_millisecond()).ok().map(Moment)
+}
+
+/// The Services of a release and their candidates.
+fn pairs(release: &Release) -> Vec<Pair> {
+    let pair = |service: &crate::kinds::workload::release::RoutedService| Pair {
+        stable: service.name.clone(),
+        candidate: candidate_name(&service.name),
+    };
+    release.services.iter().map(pair).collect()
+}

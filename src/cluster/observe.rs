@@ -1,0 +1,185 @@
+//! From what is in the store to what the engine sees. It decides nothing: it counts, and says what it could not see.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use super::store::{
+    Owned, Part, Store,
+    view::{JobEnd, ReplicaSetView, ServiceView},
+};
+use crate::{
+    api::Role,
+    engine::{
+        observed::{Pods, Revision, Route, Seen, Service},
+        share::Share,
+    },
+    kinds::workload::objects::candidate_name,
+    traffic::{
+        Pair,
+        acknowledge::{Controller, acknowledged},
+        combine::{Member as RouteMember, combine},
+        endpoints::{Endpoint, Slice, by_revision},
+        parent::ParentKey,
+        read::written,
+        service::{Member, combine_services, selects, virtual_service},
+    },
+};
+
+/// The part of the world that a Deployment's decisions rest on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sight {
+    /// The revisions.
+    pub revisions: Seen<BTreeMap<Revision, Pods>>,
+    /// The Service that clients know.
+    pub stable: Seen<Service>,
+    /// The Service of the revision under test.
+    pub candidate: Seen<Service>,
+    /// The routes.
+    pub route: Seen<Route>,
+    /// What Jobs keep a revision from being ready, by revision.
+    pub jobs: BTreeMap<Revision, Vec<(String, JobEnd)>>,
+}
+
+/// What cannot be seen in the store.
+#[derive(Debug, Clone, Copy)]
+pub struct Beside<'a> {
+    /// What the Service of a package without Services would select; none where the package has Services.
+    pub front: Option<&'a BTreeSet<Revision>>,
+    /// The stable revision: its Jobs are over and done with.
+    pub stable: Option<&'a Revision>,
+    /// Who looks after the parents of the routes.
+    pub controllers: &'a BTreeMap<ParentKey, Controller>,
+}
+
+/// Looks.
+pub fn see(store: &Store, owned: &Owned, beside: Beside<'_>, now: Instant) -> Sight {
+    let trust = |parts: &[Part]| parts.iter().find_map(|part| store.trusted(*part, now).err());
+    let jobs = open_jobs(owned, beside.stable);
+    let pods = pods(owned, &jobs);
+    let sets: Vec<(String, Revision)> =
+        owned.replica_sets.values().map(|set| (set.name.to_string(), set.revision.clone())).collect();
+    let service = |role| services(owned, role, &pods, &sets);
+    let stable = service(Role::Stable).or_else(|| beside.front.map(|front| virtual_service(front, &pods)));
+    let candidate = service(Role::Candidate);
+    Sight {
+        stable: seen(trust(&[Part::Services, Part::Slices]), stable),
+        candidate: seen(trust(&[Part::Services, Part::Slices]), candidate),
+        route: seen(trust(&[Part::HttpRoutes, Part::GrpcRoutes]), route(owned, beside.controllers)),
+        revisions: seen(trust(&[Part::ReplicaSets, Part::Jobs]), Some(pods)),
+        jobs,
+    }
+}
+
+fn seen<T>(distrust: Option<String>, value: Option<T>) -> Seen<T> {
+    match (distrust, value) {
+        (Some(cause), _) => Seen::Unknown(cause),
+        (None, Some(value)) => Seen::Present(value),
+        (None, None) => Seen::Absent,
+    }
+}
+
+/// The pods of every revision that is there as a whole. One of which a part is missing is as good as not made: making it
+/// again makes what is missing.
+fn pods(owned: &Owned, jobs: &BTreeMap<Revision, Vec<(String, JobEnd)>>) -> BTreeMap<Revision, Pods> {
+    let mut sets: BTreeMap<&Revision, Vec<&ReplicaSetView>> = BTreeMap::new();
+    for set in owned.replica_sets.values() {
+        sets.entry(&set.revision).or_default().push(set);
+    }
+    let whole = sets.into_iter().filter(|(_, sets)| sets.iter().all(|set| set.siblings <= sets.len()));
+    whole
+        .map(|(revision, sets)| {
+            let pods = together(&sets);
+            let ready = if jobs.contains_key(revision) { 0 } else { pods.ready };
+            (revision.clone(), Pods { ready, ..pods })
+        })
+        .collect()
+}
+
+/// Several workloads count in units of the largest: as many as all of them have the pods for.
+fn together(sets: &[&ReplicaSetView]) -> Pods {
+    let desired = sets.iter().map(|set| set.base).max().unwrap_or(1).max(1);
+    let units = |pods: u32, base: u32| {
+        let units = u64::from(pods) * u64::from(desired) / u64::from(base.max(1));
+        u32::try_from(units).unwrap_or(u32::MAX)
+    };
+    let counted: Vec<_> = sets.iter().filter(|set| set.base > 0 || desired == 1).collect();
+    let least = |of: fn(&ReplicaSetView) -> u32| counted.iter().map(|set| units(of(set), set.base)).min().unwrap_or(0);
+    let scale = least(|set| set.replicas);
+    // Pods of one workload that should have none: they are there to be taken.
+    let some = counted.iter().any(|set| set.replicas > 0);
+    Pods { scale: if scale == 0 { u32::from(some) } else { scale }, ready: least(|set| set.ready), outdated: 0 }
+}
+
+fn open_jobs(owned: &Owned, stable: Option<&Revision>) -> BTreeMap<Revision, Vec<(String, JobEnd)>> {
+    let mut open: BTreeMap<Revision, Vec<(String, JobEnd)>> = BTreeMap::new();
+    let jobs = owned.jobs.values().filter(|job| job.end != JobEnd::Complete && Some(&job.revision) != stable);
+    for job in jobs {
+        open.entry(job.revision.clone()).or_default().push((job.name.to_string(), job.end.clone()));
+    }
+    open
+}
+
+fn services(
+    owned: &Owned,
+    role: Role,
+    pods: &BTreeMap<Revision, Pods>,
+    sets: &[(String, Revision)],
+) -> Option<Service> {
+    let member = |service: &ServiceView| {
+        let slices: Vec<Slice> = owned
+            .slices
+            .values()
+            .filter(|slice| slice.service == service.name)
+            .map(|slice| Slice { endpoints: slice.ready.iter().map(|pod| endpoint(pod)).collect() })
+            .collect();
+        Member {
+            name: service.name.to_string(),
+            resource_version: service.version.to_string(),
+            selects: selects(&service.selector, pods),
+            endpoints: by_revision(&slices, sets),
+        }
+    };
+    let members: Vec<Member> =
+        owned.services.values().filter(|service| service.role == role).map(|service| member(service)).collect();
+    combine_services(&members)
+}
+
+fn endpoint(pod: &str) -> Endpoint {
+    Endpoint { ready: None, terminating: None, pod: Some(pod.to_owned()).filter(|pod| !pod.is_empty()) }
+}
+
+fn route(owned: &Owned, controllers: &BTreeMap<ParentKey, Controller>) -> Option<Route> {
+    let stable = owned.services.values().filter(|service| service.role == Role::Stable);
+    let pairs: Vec<Pair> = stable
+        .map(|service| Pair { stable: service.name.to_string(), candidate: candidate_name(&service.name) })
+        .collect();
+    let members: Vec<RouteMember> = owned
+        .routes
+        .iter()
+        .map(|route| {
+            let text = |pointer: &str| {
+                route.object.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+            };
+            let generation = route.object.pointer("/metadata/generation").and_then(serde_json::Value::as_u64);
+            RouteMember {
+                uid: text("/metadata/uid"),
+                resource_version: text("/metadata/resourceVersion"),
+                generation: generation.unwrap_or(0),
+                written: written(&route.object, &pairs),
+                acknowledged: acknowledged(&route.object, controllers),
+            }
+        })
+        .collect();
+    // A route that does not name the candidate's Service yet, and gives it nothing, is one that has to be written first.
+    let combined = combine(&members).filter(|combined| combined.complete || combined.split > Share::NONE)?;
+    Some(Route {
+        version: combined.version,
+        generation: combined.generation,
+        lineage: combined.lineage,
+        split: combined.split,
+        least: combined.least,
+        acknowledged: combined.acknowledged,
+    })
+}

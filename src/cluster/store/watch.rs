@@ -1,0 +1,296 @@
+//! The watches that fill the store, one per part.
+//!
+//! An object that cannot be read is reported and left out: it stops neither the watch nor the others. A watch that breaks is
+//! started again with growing pauses, for ever; meanwhile the store says that it is not to be trusted.
+
+use std::{fmt::Debug, sync::Arc, time::Instant};
+
+use futures::StreamExt;
+use k8s_openapi::api::{apps::v1::ReplicaSet, batch::v1::Job, core::v1::Service, discovery::v1::EndpointSlice};
+use kube::{
+    Api, Client, Resource,
+    core::{ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind},
+    runtime::{WatchStreamExt, watcher, watcher::Event},
+};
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+use super::{
+    Key, Part, Store, Tables,
+    table::{Item, Table},
+    view::{
+        JobObject, JobView, PackageView, ReplicaSetObject, ReplicaSetView, RouteView, ServiceObject, ServiceView,
+        SliceView,
+    },
+};
+use crate::{
+    api::{DEPLOYMENT_LABEL, deployment::Deployment, package::Package, profile::Profile},
+    cluster::call::CallError,
+};
+
+/// The objects of one page of a list.
+const PAGE: u32 = 500;
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Something of the object with this key.
+    Of(Part, Key),
+    /// A part was listed again: anything may have changed.
+    Listed(Part),
+    /// An object could not be read.
+    Unreadable {
+        /// The part.
+        part: Part,
+        /// The object.
+        key: Key,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// Who hears of changes.
+pub type Listener = Arc<dyn Fn(Change) + Send + Sync>;
+
+/// Watches everything. The tasks end when the set is dropped.
+pub fn start(client: &Client, scope: Option<&str>, store: &Store, listener: &Listener) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let watch = Watch { client, scope, store, listener };
+    let all = watcher::Config::default().page_size(PAGE);
+    let ours = all.clone().labels(DEPLOYMENT_LABEL);
+    watch.guarded::<Package, _>(&mut tasks, (Part::Packages, &all), PackageView::of, |tables| &mut tables.packages);
+    watch.guarded::<Profile, _>(&mut tasks, (Part::Profiles, &all), whole, |tables| &mut tables.profiles);
+    watch.guarded::<Deployment, _>(&mut tasks, (Part::Deployments, &all), trimmed, |tables| &mut tables.deployments);
+    let kind = ApiResource::erase::<ReplicaSet>(&());
+    let api = watch.api::<ReplicaSetObject>(&kind);
+    watch.plain(&mut tasks, (Part::ReplicaSets, &ours, api), ReplicaSetView::of, |tables| &mut tables.replica_sets);
+    let kind = ApiResource::erase::<Service>(&());
+    let api = watch.api::<ServiceObject>(&kind);
+    watch.plain(&mut tasks, (Part::Services, &ours, api), ServiceView::of, |tables| &mut tables.services);
+    let kind = ApiResource::erase::<EndpointSlice>(&());
+    let api = watch.api::<DynamicObject>(&kind);
+    watch.plain(&mut tasks, (Part::Slices, &ours, api), slice, |tables| &mut tables.slices);
+    let api = watch.api::<DynamicObject>(&route_kind("HTTPRoute", "httproutes"));
+    watch.plain(&mut tasks, (Part::HttpRoutes, &ours, api), route, |tables| &mut tables.http_routes);
+    let api = watch.api::<DynamicObject>(&route_kind("GRPCRoute", "grpcroutes"));
+    watch.plain(&mut tasks, (Part::GrpcRoutes, &ours, api), route, |tables| &mut tables.grpc_routes);
+    let kind = ApiResource::erase::<Job>(&());
+    let api = watch.api::<JobObject>(&kind);
+    watch.plain(&mut tasks, (Part::Jobs, &ours, api), JobView::of, |tables| &mut tables.jobs);
+    tasks
+}
+
+/// The kinds of routes are no part of the client's types.
+fn route_kind(kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind), plural)
+}
+
+fn whole<K>(object: &K) -> Option<K>
+where
+    K: Clone + Resource,
+{
+    let mut object = object.clone();
+    object.meta_mut().managed_fields = None;
+    Some(object)
+}
+
+/// Without what only other programs read.
+fn trimmed(deployment: &Deployment) -> Option<Deployment> {
+    let mut deployment = whole(deployment)?;
+    if let Some(annotations) = &mut deployment.metadata.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+    Some(deployment)
+}
+
+fn slice(object: &DynamicObject) -> Option<SliceView> {
+    let mut value = object.data.clone();
+    value.as_object_mut()?.insert("metadata".to_owned(), serde_json::to_value(&object.metadata).ok()?);
+    SliceView::of(&serde_json::from_value::<EndpointSlice>(value).ok()?)
+}
+
+fn route(object: &DynamicObject) -> Option<RouteView> {
+    RouteView::of(serde_json::to_value(object).ok()?)
+}
+
+#[derive(Clone, Copy)]
+struct Watch<'a> {
+    client: &'a Client,
+    scope: Option<&'a str>,
+    store: &'a Store,
+    listener: &'a Listener,
+}
+
+/// Where the objects of a part are kept.
+type Place<V> = fn(&mut Tables) -> &mut Table<V>;
+
+impl Watch<'_> {
+    fn api<K>(&self, kind: &ApiResource) -> Api<K>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
+    {
+        match self.scope {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
+            None => Api::all_with(self.client.clone(), kind),
+        }
+    }
+
+    /// Watches one of Landfall's own kinds, whose objects may be of another release and not be readable.
+    fn guarded<K, V>(
+        &self,
+        tasks: &mut JoinSet<()>,
+        (part, config): (Part, &watcher::Config),
+        project: fn(&K) -> Option<V>,
+        place: Place<V>,
+    ) where
+        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+        V: Item + Send + Sync + 'static,
+    {
+        let api: Api<DeserializeGuard<K>> = match self.scope {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        };
+        let sink = Sink { part, store: self.store.clone(), listener: Arc::clone(self.listener), place };
+        let read = move |object: &DeserializeGuard<K>| match &object.0 {
+            Ok(object) => Ok(project(object)),
+            Err(broken) => Err(broken.error.clone()),
+        };
+        tasks.spawn(run(api, config.clone(), read, sink));
+    }
+
+    fn plain<K, V>(
+        &self,
+        tasks: &mut JoinSet<()>,
+        (part, config, api): (Part, &watcher::Config, Api<K>),
+        project: fn(&K) -> Option<V>,
+        place: Place<V>,
+    ) where
+        K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        V: Item + Send + Sync + 'static,
+    {
+        let sink = Sink { part, store: self.store.clone(), listener: Arc::clone(self.listener), place };
+        tasks.spawn(run(api, config.clone(), move |object: &K| Ok(project(object)), sink));
+    }
+}
+
+async fn run<K, V>(
+    api: Api<K>,
+    config: watcher::Config,
+    read: impl Fn(&K) -> Result<Option<V>, String> + Send,
+    mut sink: Sink<V>,
+) where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    V: Item + Send + Sync + 'static,
+{
+    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => sink.take(event, &read),
+            Err(error) => sink.failed(error),
+        }
+    }
+}
+
+/// Where the events of one watch go.
+struct Sink<V> {
+    part: Part,
+    store: Store,
+    listener: Listener,
+    place: Place<V>,
+}
+
+impl<V: Item> Sink<V> {
+    fn take<K: Resource>(&mut self, event: Event<K>, read: &impl Fn(&K) -> Result<Option<V>, String>) {
+        match event {
+            Event::Init => (self.place)(&mut self.store.write()).begin(),
+            Event::InitApply(object) => drop(self.put(&object, read)),
+            Event::InitDone => {
+                (self.place)(&mut self.store.write()).finish();
+                self.store.mark(self.part, |watched| watched.synced = true);
+                (self.listener)(Change::Listed(self.part));
+            }
+            Event::Apply(object) => {
+                if let Some(owner) = self.put(&object, read) {
+                    (self.listener)(Change::Of(self.part, owner));
+                }
+            }
+            Event::Delete(object) => self.drop(&object, read),
+        }
+        self.store.mark(self.part, |watched| watched.failing = None);
+    }
+
+    fn nothing(&self) {
+        {
+            let mut tables = self.store.write();
+            let table = (self.place)(&mut tables);
+            table.begin();
+            table.finish();
+        }
+        self.store.mark(self.part, |watched| (watched.synced, watched.failing) = (true, None));
+        (self.listener)(Change::Listed(self.part));
+    }
+
+    /// Takes an object in, and says whose it is where that is news.
+    fn put<K: Resource>(&self, object: &K, read: &impl Fn(&K) -> Result<Option<V>, String>) -> Option<Key> {
+        match read(object) {
+            Ok(Some(value)) => {
+                let owner = value.owner();
+                (self.place)(&mut self.store.write()).put(value).then_some(owner)
+            }
+            Ok(None) => None,
+            Err(cause) => {
+                let meta = object.meta();
+                let text = |text: &Option<String>| text.clone().unwrap_or_default();
+                let key = Key::new(&text(&meta.namespace), &text(&meta.name));
+                warn!(part = self.part.word(), object = %key, cause, "an object cannot be read and is left out");
+                (self.listener)(Change::Unreadable { part: self.part, key, cause });
+                None
+            }
+        }
+    }
+
+    fn drop<K: Resource>(&self, object: &K, read: &impl Fn(&K) -> Result<Option<V>, String>) {
+        if let Ok(Some(value)) = read(object) {
+            let owner = value.owner();
+            (self.place)(&mut self.store.write()).remove(&owner, value.name());
+            (self.listener)(Change::Of(self.part, owner));
+        }
+    }
+
+    fn failed(&self, error: watcher::Error) {
+        let cause = match explain(error) {
+            // A router's kind that is not installed has no objects; its definition may come later.
+            Some(error) if error.is_absent() && matches!(self.part, Part::HttpRoutes | Part::GrpcRoutes) => {
+                return self.nothing();
+            }
+            Some(error) => error.to_string(),
+            None => "the API server ended it".to_owned(),
+        };
+        debug!(part = self.part.word(), cause, "a watch broke and starts again");
+        let mut first = false;
+        self.store.mark(self.part, |watched| {
+            first = watched.failing.is_none();
+            let since = watched.failing.take().map_or_else(Instant::now, |(since, _)| since);
+            watched.failing = Some((since, cause.clone()));
+        });
+        if first {
+            (self.listener)(Change::Listed(self.part));
+        }
+    }
+}
+
+fn explain(error: watcher::Error) -> Option<CallError> {
+    match error {
+        watcher::Error::InitialListFailed(source)
+        | watcher::Error::WatchStartFailed(source)
+        | watcher::Error::WatchFailed(source) => Some(CallError::from(source)),
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
+    }
+}

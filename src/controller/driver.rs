@@ -1,0 +1,204 @@
+//! Drives reconciles: what changed is looked at, at most so many at a time, each with a timeout and a guard.
+//!
+//! It runs only in the replica that leads, and ends with the process.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
+use tracing::{Instrument, error, info, info_span};
+
+use super::{
+    operator::Operator,
+    packages, profiles,
+    queue::{Queue, Schedule},
+    reconcile,
+};
+use crate::{
+    cluster::store::{
+        Key, Part,
+        watch::{Change, Listener, start},
+    },
+    server::health::{Health, Role},
+};
+
+/// How many objects are looked at at the same time.
+const WORKERS: usize = 32;
+
+/// How long one look may take. Its calls have timeouts of their own; this one is for what nobody thought of.
+const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// The first pause after a failed look, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(60));
+
+/// What becomes of a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing more to do before this much time has passed, or before something changes.
+    Done(Option<Duration>),
+    /// The view was older than the world: another look, soon.
+    Stale,
+    /// It failed; the number of failures in a row decides when the next look is.
+    Failed(u32),
+}
+
+/// Drives until it is dropped. Nothing happens before this replica leads.
+pub async fn drive(operator: Arc<Operator>, mut health: watch::Receiver<Health>) {
+    if health.wait_for(|health| health.role() == Role::Leader).await.is_err() {
+        return;
+    }
+    let listener = listener(&operator);
+    let scope = operator.scope.clone();
+    let mut watches = start(&operator.watcher, scope.as_deref(), &operator.store, &listener);
+    let work = async {
+        tokio::join!(
+            work(Arc::clone(&operator), operator.rollouts.clone(), Kind::Rollout),
+            work(Arc::clone(&operator), operator.packages.clone(), Kind::Package),
+            work(Arc::clone(&operator), operator.profiles.clone(), Kind::Profile),
+        )
+    };
+    tokio::select! {
+        _ = work => {}
+        ended = watches.join_next() => error!(?ended, "a watch ended, which it never should"),
+    }
+}
+
+/// From what changed to what is to be looked at.
+fn listener(operator: &Arc<Operator>) -> Listener {
+    let operator = Arc::clone(operator);
+    Arc::new(move |change| match change {
+        Change::Of(part, key) => changed(&operator, part, key),
+        Change::Listed(_) => listed(&operator),
+        Change::Unreadable { .. } => operator.metrics.object_unreadable(),
+    })
+}
+
+fn changed(operator: &Operator, part: Part, key: Key) {
+    match part {
+        Part::Packages => {
+            for one in operator.store.deployments_in(&key.namespace) {
+                if one.spec.package.name == *key.name {
+                    operator.rollouts.add(super::operator::key_of(&one));
+                }
+            }
+            operator.packages.add(key);
+        }
+        Part::Profiles => {
+            for one in operator.store.deployments_in(&key.namespace) {
+                if one.spec.profile == *key.name {
+                    operator.rollouts.add(super::operator::key_of(&one));
+                }
+            }
+            operator.profiles.add(key);
+        }
+        Part::Deployments => {
+            if let Some(one) = operator.store.deployment(&key) {
+                operator.profiles.add_after(Key::new(&key.namespace, &one.spec.profile), profiles::DEBOUNCE);
+            }
+            operator.rollouts.add(key);
+        }
+        _ => operator.rollouts.add(key),
+    }
+}
+
+/// After a list everything is looked at, but not before all first lists are there: half a view decides nothing.
+fn listed(operator: &Operator) {
+    if !operator.store.is_synced() {
+        return;
+    }
+    if operator.has_seen_all() {
+        info!(
+            deployments = operator.store.count(Part::Deployments),
+            packages = operator.store.count(Part::Packages),
+            "the cluster is in view"
+        );
+    }
+    operator.store.deployments().into_iter().for_each(|key| operator.rollouts.add(key));
+    operator.store.package_names().into_iter().for_each(|key| operator.packages.add(key));
+    operator.store.profiles().into_iter().for_each(|key| operator.profiles.add(key));
+}
+
+/// What a key names.
+#[derive(Clone, Copy)]
+enum Kind {
+    Rollout,
+    Package,
+    Profile,
+}
+
+async fn work(operator: Arc<Operator>, queue: Queue, kind: Kind) {
+    let mut schedule = Schedule::new(queue.clone());
+    let workers = Arc::new(Semaphore::new(WORKERS));
+    loop {
+        let Ok(permit) = Arc::clone(&workers).acquire_owned().await else { return };
+        let key = schedule.next().await;
+        let (operator, queue) = (Arc::clone(&operator), queue.clone());
+        tokio::spawn(async move {
+            let started = Instant::now();
+            let outcome = look(&operator, &key, kind).await;
+            operator.metrics.looked(kind.word(), outcome.word(), started.elapsed());
+            queue.done(&key);
+            match outcome {
+                Outcome::Done(None) => {}
+                Outcome::Done(Some(delay)) => queue.add_after(key, delay),
+                Outcome::Stale => queue.add_after(key, BACKOFF.0 / 4),
+                Outcome::Failed(times) => queue.add_after(key, pause(times)),
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// One look, with a limit and a guard: a bug in one object's look stops no other object.
+async fn look(operator: &Arc<Operator>, key: &Key, kind: Kind) -> Outcome {
+    let span = info_span!("look", kind = kind.word(), object = %key);
+    let work = async {
+        match kind {
+            Kind::Rollout => reconcile::look(operator, key).await,
+            Kind::Package => packages::look(operator, key).await,
+            Kind::Profile => profiles::look(operator, key).await,
+        }
+    };
+    let guarded = AssertUnwindSafe(work.instrument(span.clone())).catch_unwind();
+    match tokio::time::timeout(TIMEOUT, guarded).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => {
+            span.in_scope(|| error!("a look panicked; the object is left alone for a while"));
+            Outcome::Failed(u32::MAX)
+        }
+        Err(_) => {
+            span.in_scope(|| error!(seconds = TIMEOUT.as_secs(), "a look did not end in time"));
+            Outcome::Failed(u32::MAX)
+        }
+    }
+}
+
+/// The pause after so many failures in a row, longer each time, ±20 %.
+fn pause(times: u32) -> Duration {
+    let (first, longest) = BACKOFF;
+    let plain = first.saturating_mul(2_u32.saturating_pow(times.min(16))).min(longest);
+    plain.mul_f64(0.8 + fastrand::f64() * 0.4)
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Rollout => "deployment",
+            Self::Package => "package",
+            Self::Profile => "profile",
+        }
+    }
+}
+
+impl Outcome {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Stale => "stale",
+            Self::Failed(_) => "failed",
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What is remembered between two looks at a Deployment, beside its status.
+//!
+//! All of it can be lost at any time: the status has what matters. It saves work, and it holds what was decided since
+//! the last status was written, which is written at most once a second where nothing rests on it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use crate::{api::deployment::Deployment, cluster::store::Key, rollout::record::Record};
+
+/// The memory of one Deployment.
+#[derive(Debug, Default)]
+pub struct Mind {
+    /// What the engine remembers, newer than the status by at most a second.
+    pub record: Option<Record>,
+    /// The record in the status that this one follows.
+    pub stored: Option<String>,
+    /// When a status was last written.
+    pub written: Option<Instant>,
+    /// What went wrong at the last look, as a sentence, and how the status calls it.
+    pub trouble: Option<Trouble>,
+    /// How many looks in a row failed.
+    pub failures: u32,
+}
+
+/// What kept actions from being carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Whether somebody has to change something before it can be carried out.
+    pub stalled: Option<crate::api::condition::ConditionReason>,
+    /// What it is, and the remedy.
+    pub message: String,
+}
+
+impl Mind {
+    /// Reads the status, unless it is the one that this memory follows. A status that somebody else wrote, or that was
+    /// lost, counts for more than what is remembered here.
+    pub fn refresh(&mut self, deployment: &Deployment) {
+        let text = deployment.status.as_ref().and_then(|status| status.record.as_deref());
+        if self.record.is_some() && self.stored.as_deref() == text {
+            return;
+        }
+        self.record = text.and_then(Record::read);
+        self.stored = text.map(ToOwned::to_owned);
+    }
+}
+
+/// All memories.
+#[derive(Default)]
+pub struct Minds {
+    minds: Mutex<HashMap<Key, Mind>>,
+}
+
+impl Minds {
+    /// Takes the memory of a Deployment. There is one look at a time, so nobody else asks for it meanwhile.
+    pub fn take(&self, key: &Key) -> Mind {
+        self.minds.lock().unwrap_or_else(PoisonError::into_inner).remove(key).unwrap_or_default()
+    }
+
+    /// Gives it back.
+    pub fn keep(&self, key: &Key, mind: Mind) {
+        self.minds.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), mind);
+    }
+}

@@ -1,0 +1,576 @@
+//! One look at a Deployment: observe, step, report, execute.
+//!
+//! The status is written before the actions that follow from it, under the version that it rests on; whoever cannot write
+//! it carries nothing out. A status that only tells more of the same is written at most once a second.
+
+mod aim;
+mod checks;
+mod site;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use tracing::{debug, info, warn};
+
+use self::aim::{Aim, Ground, aim, desired};
+use super::{
+    driver::Outcome,
+    memory::{Mind, Trouble},
+    operator::{Operator, now},
+};
+use crate::{
+    analysis::pods,
+    api::{
+        DEFAULT_SERVICE_ACCOUNT, condition::ConditionReason, deployment::Deployment,
+        deployment_status::DeploymentStatus,
+    },
+    cluster::{
+        call::CallError,
+        execute::ExecuteError,
+        observe::{Beside, Sight, see},
+        store::{Key, Owned, view::JobEnd},
+        write::{Account, Place},
+    },
+    engine::{
+        action::{Action, Planned},
+        moment::Moment,
+        observed::{Measured, Observed, Pods, Revision, Seen},
+        stage::Stage,
+        state::Run,
+        step::{Look, Step, Wanted, step},
+    },
+    kinds::workload::objects::Owner,
+    rollout::{
+        commands::{self, Asked, Current},
+        dependencies, describe,
+        record::{Record, run_id},
+        status::{Problem, Subject, View, report},
+    },
+    telemetry::chain,
+    traffic::parent::parents,
+};
+
+/// The shortest time between two statuses of one Deployment that differ in words only.
+const STATUS_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long pods that are not ready are left alone before they are asked again why.
+const PODS_PAUSE: Duration = Duration::from_secs(5);
+
+/// Looks at a Deployment.
+pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
+    let Some(deployment) = operator.store.deployment(key) else { return Outcome::Done(None) };
+    if deployment.metadata.deletion_timestamp.is_some() {
+        return Outcome::Done(None);
+    }
+    let mut mind = operator.minds.take(key);
+    let outcome = match Scene::set(operator, key, deployment, &mut mind).await {
+        Ok(mut scene) => scene.play(&mut mind).await,
+        Err(error) => {
+            debug!(error = chain(&error), "what is wanted could not be found out");
+            mind.failures = mind.failures.saturating_add(1);
+            Outcome::Failed(mind.failures)
+        }
+    };
+    if let Outcome::Done(_) = outcome {
+        mind.failures = 0;
+    }
+    // What has nothing under way is read from its status when it is needed again.
+    let idle = mind.record.as_ref().is_none_or(|record| record.state.active().is_none());
+    if !idle || mind.trouble.is_some() || !matches!(outcome, Outcome::Done(None)) {
+        operator.minds.keep(key, mind);
+    }
+    outcome
+}
+
+/// Everything that one look is about.
+struct Scene<'a> {
+    operator: &'a Arc<Operator>,
+    key: &'a Key,
+    deployment: Arc<Deployment>,
+    ground: Ground,
+    owned: Owned,
+    aim: Aim,
+    prior: Option<Record>,
+    asked: Asked,
+    measured: Vec<Measured>,
+    now: Moment,
+}
+
+impl<'a> Scene<'a> {
+    async fn set(
+        operator: &'a Arc<Operator>,
+        key: &'a Key,
+        deployment: Arc<Deployment>,
+        mind: &mut Mind,
+    ) -> Result<Self, CallError> {
+        mind.refresh(&deployment);
+        let prior = mind.record.clone();
+        let ground = ground(operator, &deployment);
+        let aim = aim(operator, &deployment, prior.as_ref(), &ground).await?;
+        let id = prior.as_ref().and_then(|record| current(record, &ground.owner.uid));
+        let current = id.as_ref().map(|(id, number)| Current { id, number: *number });
+        let empty = BTreeMap::new();
+        let annotations = deployment.metadata.annotations.as_ref().unwrap_or(&empty);
+        let asked = commands::read(annotations, operator.actors, current);
+        Ok(Self {
+            operator,
+            key,
+            ground,
+            owned: operator.store.owned(key),
+            aim,
+            prior,
+            asked,
+            measured: operator.measured.of(key),
+            now: now(),
+            deployment,
+        })
+    }
+
+    /// The look itself.
+    async fn play(&mut self, mind: &mut Mind) -> Outcome {
+        let (observed, hint) = self.observe().await;
+        let Some(wanted) = self.wanted() else {
+            return self.tell_only(mind, &observed).await;
+        };
+        let prior = self.prior.as_ref().map(|record| &record.state);
+        let step = step(Look { wanted: &wanted, prior, observed: &observed, now: self.now });
+        let mut record = self.record(&step);
+        if let (Some(wait), Some(hint)) = (&mut record.state.waiting_for, &hint)
+            && wait.contains(" pods of revision ")
+        {
+            *wait = format!("{wait}: {hint}");
+        }
+        let status = self.status(mind, &record, &observed, wanted.desired);
+        let stored = match self.store(mind, (status, record), &step).await {
+            Ok(stored) => stored,
+            Err(outcome) => return outcome,
+        };
+        if let Stored::Later(delay) = stored {
+            return Outcome::Done(Some(sooner(self.next(&step), Some(delay)).unwrap_or(delay)));
+        }
+        let outcome = self.act(mind, &step).await;
+        match (outcome, hint) {
+            // What pods say of themselves is asked for, not watched.
+            (Outcome::Done(next), Some(_)) => Outcome::Done(sooner(next, Some(PODS_PAUSE))),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// What the engine is to bring; none where that has never been known.
+    fn wanted(&self) -> Option<Wanted> {
+        let rendered = self.aim.rendered.as_ref()?;
+        let desired = desired(&self.deployment, rendered);
+        if let Some(intent) = &self.aim.intent {
+            return Some(intent.wanted(rendered.revision.clone(), desired));
+        }
+        // The spec cannot be carried out: what is under way goes on as it was started, and nothing new begins.
+        let state = &self.prior.as_ref()?.state;
+        let run = state.run.as_ref()?;
+        let attempted = state.attempted.clone()?;
+        let intent = self.deployment.spec.paused == Some(true);
+        Some(Wanted {
+            revision: attempted.revision,
+            plan: run.plan.clone(),
+            request: attempted.request,
+            desired,
+            pace: if intent { crate::engine::step::Pace::Hold } else { crate::engine::step::Pace::Go },
+            power: if self.deployment.spec.stopped == Some(true) {
+                crate::engine::step::Power::Down
+            } else {
+                crate::engine::step::Power::Up
+            },
+            keep: state.kept.len().max(1),
+        })
+    }
+
+    /// What is seen, and what may be behind it that pods are not ready.
+    async fn observe(&self) -> (Observed, Option<String>) {
+        let parents = self.owned.routes.iter().flat_map(|route| parents(&route.object)).collect();
+        let controllers = self.operator.routers.of(&self.operator.writer, parents).await;
+        let state = self.prior.as_ref().map(|record| &record.state);
+        let beside = Beside {
+            front: self.front(),
+            stable: state.and_then(|state| state.stable.as_ref()),
+            controllers: &controllers,
+        };
+        let Sight { revisions, stable, candidate, route, jobs } =
+            see(&self.operator.store, &self.owned, beside, Instant::now());
+        let revisions = self.renewing(revisions).await;
+        let failed = jobs.values().flatten().find_map(|(name, end)| match end {
+            JobEnd::Failed(why) => Some(format!("Job {name} failed: {why}")),
+            JobEnd::Open | JobEnd::Complete => None,
+        });
+        let open = jobs.values().flatten().map(|(name, _)| format!("Job {name} has not completed")).next();
+        let pods = self.pods(&revisions).await;
+        let observed = Observed {
+            revisions,
+            stable,
+            candidate,
+            route,
+            missing: self.missing().await,
+            trouble: failed.or(pods.fatal),
+            measured: self.measured.clone(),
+            commands: self.asked.commands.clone(),
+        };
+        (observed, open.or(pods.hint))
+    }
+
+    /// What the pods of the revision under way say of themselves, while they are not all ready.
+    async fn pods(&self, revisions: &Seen<BTreeMap<Revision, Pods>>) -> pods::Trouble {
+        let run = self.prior.as_ref().and_then(|record| record.state.active());
+        let (Some(run), Seen::Present(known)) = (run, revisions) else { return pods::Trouble::default() };
+        let short = known.get(&run.revision).is_some_and(|pods| pods.ready < pods.scale);
+        if short { checks::pods(self, &run.revision).await } else { pods::Trouble::default() }
+    }
+
+    /// What a package without Services would select; none where the package has Services.
+    fn front(&self) -> Option<&BTreeSet<Revision>> {
+        static NOTHING: BTreeSet<Revision> = BTreeSet::new();
+        let has = self.aim.rendered.as_ref().is_some_and(|rendered| rendered.services > 0);
+        (!has).then(|| self.prior.as_ref().map_or(&NOTHING, |record| &record.front))
+    }
+
+    /// Counts the pods that a restart still has to replace.
+    async fn renewing(&self, revisions: Seen<BTreeMap<Revision, Pods>>) -> Seen<BTreeMap<Revision, Pods>> {
+        let run = self.prior.as_ref().and_then(|record| record.state.active());
+        let (Some(Run { revision, .. }), Some(Stage::Renew(before))) = (run, run.and_then(Run::stage)) else {
+            return revisions;
+        };
+        let Seen::Present(mut known) = revisions else { return revisions };
+        match site::outdated(self, revision, *before).await {
+            Ok(outdated) => {
+                if let Some(pods) = known.get_mut(revision) {
+                    pods.outdated = outdated;
+                }
+                Seen::Present(known)
+            }
+            Err(error) => Seen::Unknown(error.to_string()),
+        }
+    }
+
+    /// What a run needs before its first write. Asked for only while a run stands before it.
+    async fn missing(&self) -> Seen<Vec<String>> {
+        let state = self.prior.as_ref().map(|record| &record.state);
+        let under_way = state.and_then(|state| state.active()).is_some_and(|run| run.stage() != Some(&Stage::Admit));
+        if under_way {
+            return Seen::Absent;
+        }
+        let mut missing = self.lacking();
+        if let Account::Service { namespace, name } = &self.ground.account {
+            match self.operator.has_account(namespace, name).await {
+                Ok(true) => {}
+                Ok(false) => missing.push(format!(
+                    "service account {name} in namespace {namespace}: make it with `landfall init {namespace}`"
+                )),
+                Err(error) => return Seen::Unknown(error.to_string()),
+            }
+        }
+        if missing.is_empty() { Seen::Absent } else { Seen::Present(missing) }
+    }
+
+    /// The packages that this one depends on and that do not run yet.
+    fn lacking(&self) -> Vec<String> {
+        if self.aim.depends_on.is_empty() {
+            return Vec::new();
+        }
+        let neighbours = self.operator.store.deployments_in(&self.key.namespace);
+        let same = neighbours.iter().filter(|one| one.spec.profile == self.deployment.spec.profile);
+        let neighbours: Vec<dependencies::Neighbour> = same
+            .map(|one| dependencies::Neighbour {
+                deployment: one.metadata.name.clone().unwrap_or_default(),
+                package: one.spec.package.name.clone(),
+                stable: stable_version(one.status.as_ref()),
+            })
+            .collect();
+        dependencies::missing(&self.aim.depends_on, &neighbours)
+    }
+
+    /// What is to be remembered after a decision.
+    fn record(&self, step: &Step) -> Record {
+        let prior = self.prior.clone().unwrap_or_default();
+        let state = step.state.clone();
+        let begun = state.run.as_ref().map(|run| run.number) != prior.state.run.as_ref().map(|run| run.number);
+        let checks = match (&self.aim.intent, begun) {
+            (Some(intent), true) => intent.checks.clone(),
+            _ => prior.checks.clone(),
+        };
+        let fronted = step.actions.iter().find_map(|planned| match &planned.action {
+            Action::Front { to, .. } if self.front().is_some() => Some(to.clone()),
+            _ => None,
+        });
+        let mut versions = prior.versions.clone();
+        if let Some(rendered) = &self.aim.rendered {
+            versions.insert(rendered.revision.clone(), rendered.version.clone());
+        }
+        let run = state.run.as_ref().map(|run| &run.revision);
+        let wanted = self.aim.rendered.as_ref().map(|rendered| &rendered.revision);
+        let known: BTreeSet<&Revision> =
+            state.stable.iter().chain(&state.kept).chain(&state.rejected).chain(run).chain(wanted).collect();
+        versions.retain(|revision, _| known.contains(revision));
+        let mut record = Record {
+            wanted: self.aim.rendered.clone(),
+            versions,
+            front: fronted.unwrap_or(prior.front.clone()),
+            checks,
+            state,
+            ..prior
+        };
+        record.stamp(self.now);
+        record
+    }
+
+    fn status(&self, mind: &Mind, record: &Record, observed: &Observed, desired: u32) -> DeploymentStatus {
+        let problem = self.problem(mind);
+        report(&View {
+            subject: self.subject(),
+            prior: self.deployment.status.as_ref(),
+            record,
+            observed,
+            intent: self.aim.intent.as_ref(),
+            problem: problem.as_ref(),
+            asked: &self.asked,
+            pinned: self.aim.pinned.as_ref(),
+            desired,
+            now: self.now,
+        })
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            uid: &self.ground.owner.uid,
+            generation: self.deployment.metadata.generation.unwrap_or(0),
+            label: &self.key.name,
+            spec: &self.deployment.spec,
+        }
+    }
+
+    /// What stands against the spec, else what kept the last actions from being carried out.
+    fn problem(&self, mind: &Mind) -> Option<Problem> {
+        self.aim.problem.clone().or_else(|| {
+            let trouble = mind.trouble.as_ref()?;
+            Some(match trouble.stalled {
+                Some(reason) => Problem::Stalled { reason, message: trouble.message.clone() },
+                None => Problem::Pending { message: trouble.message.clone() },
+            })
+        })
+    }
+
+    /// Nothing is known to be wanted yet: the status says what is missing.
+    async fn tell_only(&mut self, mind: &mut Mind, observed: &Observed) -> Outcome {
+        let record = self.prior.clone().unwrap_or_default();
+        let mut status = self.status(mind, &record, observed, 0);
+        // Nothing was decided, so nothing is remembered: an object with a record would not be new any more.
+        status.record = self.deployment.status.as_ref().and_then(|status| status.record.clone());
+        if self.deployment.status.as_ref() == Some(&status) {
+            return Outcome::Done(None);
+        }
+        match self.write(mind, status, None).await {
+            Ok(()) => Outcome::Done(None),
+            Err(outcome) => outcome,
+        }
+    }
+}
+
+/// What became of a status.
+enum Stored {
+    /// It is stored, or says what is stored already.
+    Now,
+    /// It says hardly anything new, and is kept for a while.
+    Later(Duration),
+}
+
+impl Scene<'_> {
+    /// Stores what was decided.
+    async fn store(
+        &mut self,
+        mind: &mut Mind,
+        (status, record): (DeploymentStatus, Record),
+        step: &Step,
+    ) -> Result<Stored, Outcome> {
+        let before = self.deployment.status.as_ref();
+        if before == Some(&status) {
+            mind.record = Some(record);
+            return Ok(Stored::Now);
+        }
+        let changes = step.actions.iter().any(|planned| !matches!(planned.action, Action::Measure(_)));
+        let pressing = changes || before.is_none_or(|before| is_news(before, &status));
+        if !pressing {
+            let rest = mind.written.map_or(Duration::ZERO, |at| STATUS_PAUSE.saturating_sub(at.elapsed()));
+            if !rest.is_zero() {
+                mind.record = Some(record);
+                return Ok(Stored::Later(rest));
+            }
+        }
+        self.write(mind, status, Some(record)).await?;
+        Ok(Stored::Now)
+    }
+
+    async fn write(
+        &mut self,
+        mind: &mut Mind,
+        status: DeploymentStatus,
+        record: Option<Record>,
+    ) -> Result<(), Outcome> {
+        let meta = &self.deployment.metadata;
+        let object = json!({
+            "apiVersion": "landfall.dev/v1alpha1",
+            "kind": "Deployment",
+            "metadata": {
+                "name": meta.name, "namespace": meta.namespace, "resourceVersion": meta.resource_version, "uid": meta.uid,
+            },
+            "spec": self.deployment.spec,
+            "status": status,
+        });
+        let place = Place::of(&object);
+        let answer = self.operator.writer.replace_status(&place, &object).await;
+        self.operator.metrics.status_written(answer.as_ref().map(|_| ()).map_err(|_| ()));
+        match answer {
+            Ok(answer) => {
+                self.told(&status);
+                mind.stored.clone_from(&status.record);
+                mind.written = Some(Instant::now());
+                mind.record = record.or(mind.record.take());
+                self.operator.measured.drop_taken(self.key, &self.measured);
+                if let Ok(mut stored) = serde_json::from_value::<Deployment>(answer) {
+                    stored.metadata.managed_fields = None;
+                    self.operator.store.put_deployment(stored.clone());
+                    self.deployment = Arc::new(stored);
+                }
+                Ok(())
+            }
+            // The memory is of no use any more: the object is read again.
+            Err(error) if error.is_conflict() || error.is_absent() => {
+                *mind = Mind { written: mind.written, failures: mind.failures, ..Mind::default() };
+                Err(Outcome::Stale)
+            }
+            Err(error) => {
+                warn!(error = chain(&error), "a status could not be written; nothing was done");
+                mind.failures = mind.failures.saturating_add(1);
+                Err(Outcome::Failed(mind.failures))
+            }
+        }
+    }
+
+    /// Tells people what is new.
+    fn told(&self, status: &DeploymentStatus) {
+        let before = self.deployment.status.clone().unwrap_or_default();
+        for event in describe::events(&before, status) {
+            info!(reason = event.reason, "{}", event.note);
+            self.operator.events.tell(&self.deployment, event);
+        }
+        if before.phase != status.phase
+            && let Some(phase) = status.phase.filter(|phase| phase.is_terminal())
+        {
+            self.operator.metrics.run_ended(phase.as_str());
+        }
+    }
+
+    /// Carries out what was decided, and says when to look again.
+    async fn act(&mut self, mind: &mut Mind, step: &Step) -> Outcome {
+        let (asked, actions): (Vec<Planned>, Vec<Planned>) =
+            step.actions.iter().cloned().partition(|planned| matches!(planned.action, Action::Measure(_)));
+        for planned in &asked {
+            checks::measure(self, mind, planned);
+        }
+        let errors = if actions.is_empty() { Vec::new() } else { site::carry_out(self, mind, &actions).await };
+        let worst = errors.iter().find(|error| !error.is_transient()).or_else(|| errors.first());
+        let trouble = worst.and_then(trouble);
+        let news = trouble != mind.trouble;
+        mind.trouble = trouble;
+        match worst {
+            None if actions.is_empty() => {
+                if news {
+                    Outcome::Stale
+                } else {
+                    Outcome::Done(self.next(step))
+                }
+            }
+            // What was done may allow more at once: the answers are in the store already.
+            None => Outcome::Done(Some(Duration::ZERO)),
+            Some(ExecuteError::Changed(what)) => {
+                debug!(what, "the view was old");
+                Outcome::Stale
+            }
+            Some(error) => {
+                warn!(error = chain(error), "an action was not carried out");
+                mind.failures = mind.failures.saturating_add(1);
+                if news { Outcome::Stale } else { Outcome::Failed(mind.failures) }
+            }
+        }
+    }
+
+    fn next(&self, step: &Step) -> Option<Duration> {
+        step.next.map(|at| Duration::from_millis(at.0.saturating_sub(now().0)))
+    }
+}
+
+/// How the status calls what kept an action from being carried out; none for what goes by itself.
+fn trouble(error: &ExecuteError) -> Option<Trouble> {
+    let stalled = match error {
+        ExecuteError::Changed(_) => return None,
+        ExecuteError::NotOwned { .. } => Some(ConditionReason::ObjectNotOwned),
+        ExecuteError::Refused(..) | ExecuteError::Forbidden { .. } | ExecuteError::Route(_) => {
+            Some(ConditionReason::InvalidSpec)
+        }
+        ExecuteError::Revision(cause) if !error.is_transient() => {
+            let _ = cause;
+            Some(ConditionReason::InvalidSpec)
+        }
+        ExecuteError::Revision(_) | ExecuteError::Call(..) => None,
+    };
+    Some(Trouble { stalled, message: chain(error) })
+}
+
+/// Whether a status says something that people or programs wait for.
+fn is_news(before: &DeploymentStatus, after: &DeploymentStatus) -> bool {
+    let step = |status: &DeploymentStatus| status.current_step.as_ref().map(|step| step.number);
+    let said = |status: &DeploymentStatus| {
+        let conditions = status.conditions.iter();
+        conditions.map(|condition| (condition.type_, condition.status, condition.reason)).collect::<Vec<_>>()
+    };
+    before.phase != after.phase
+        || before.observed_generation != after.observed_generation
+        || step(before) != step(after)
+        || before.commands != after.commands
+        || before.run.as_ref().map(|run| &run.id) != after.run.as_ref().map(|run| &run.id)
+        || said(before) != said(after)
+}
+
+fn sooner(left: Option<Duration>, right: Option<Duration>) -> Option<Duration> {
+    left.into_iter().chain(right).min()
+}
+
+fn ground(operator: &Operator, deployment: &Deployment) -> Ground {
+    let meta = &deployment.metadata;
+    let namespace = meta.namespace.clone().unwrap_or_default();
+    let profile = operator.store.profile(&namespace, &deployment.spec.profile);
+    let target = profile.as_ref().and_then(|profile| profile.spec.target.as_ref());
+    let account = target.and_then(|target| target.service_account.clone());
+    let name = account.unwrap_or_else(|| DEFAULT_SERVICE_ACCOUNT.to_owned());
+    Ground {
+        owner: Owner {
+            name: meta.name.clone().unwrap_or_default(),
+            namespace: namespace.clone(),
+            uid: meta.uid.clone().unwrap_or_default(),
+        },
+        account: Account::Service { namespace: namespace.clone(), name },
+        namespace,
+    }
+}
+
+/// The id and the number of the run under way, or of the last one.
+fn current(record: &Record, uid: &str) -> Option<(String, u64)> {
+    let run = record.state.run.as_ref()?;
+    let started = record.started.filter(|started| started.run == run.number)?;
+    Some((run_id(uid, run.number, started.at), run.number))
+}
+
+/// The version of what runs, without a mark of overrides.
+fn stable_version(status: Option<&DeploymentStatus>) -> Option<crate::api::version::Version> {
+    let stable = status?.revision.as_ref()?.stable.as_ref()?;
+    stable.version.split('+').next()?.parse().ok()
+}

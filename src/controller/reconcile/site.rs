@@ -1,0 +1,90 @@
+//! Where and with what actions are carried out.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Scene;
+use crate::{
+    api::{Role, profile::Profile},
+    cluster::execute::{ExecuteError, Site, execute, old_pods},
+    controller::memory::Mind,
+    engine::{action::Planned, moment::Moment, observed::Revision},
+    kinds::workload::release::Release,
+    traffic::{
+        claim::{claims, conflict},
+        made::{Made, backend, made},
+    },
+};
+
+/// Carries actions out, and returns what went wrong.
+pub async fn carry_out(scene: &Scene<'_>, mind: &Mind, actions: &[Planned]) -> Vec<ExecuteError> {
+    let state = mind.record.as_ref().map(|record| &record.state);
+    let routes = |release: &Release| routes(scene, release);
+    let site = Site {
+        writer: &scene.operator.writer,
+        store: &scene.operator.store,
+        releases: &scene.operator.releases,
+        owner: &scene.ground.owner,
+        namespace: &scene.ground.namespace,
+        account: &scene.ground.account,
+        owned: &scene.owned,
+        stable: state.and_then(|state| state.stable.as_ref()),
+        candidate: state.and_then(|state| state.run.as_ref()).map(|run| &run.revision),
+        routes: &routes,
+    };
+    execute(&site, actions).await
+}
+
+/// How many pods of a revision are older than a restart.
+///
+/// # Errors
+/// They could not be listed.
+pub async fn outdated(scene: &Scene<'_>, revision: &Revision, before: Moment) -> Result<u32, ExecuteError> {
+    let writer = &scene.operator.writer;
+    let pods = old_pods(writer, &scene.ground.namespace, (&scene.key.name, revision), before).await?;
+    Ok(u32::try_from(pods.len()).unwrap_or(u32::MAX))
+}
+
+/// The routes of a release: its own, else the one that is made from the Profile's gateway.
+fn routes(scene: &Scene<'_>, release: &Release) -> Result<Vec<Value>, String> {
+    let own = release.routes.iter().cloned();
+    let made = if release.routes.is_empty() { from_profile(scene, release)? } else { None };
+    let mut routes: Vec<Value> = own.chain(made).collect();
+    for route in &mut routes {
+        scene.ground.owner.mark(route, Role::Route, None);
+    }
+    contested(scene, &routes).map_or(Ok(routes), Err)
+}
+
+/// What these routes would take from another Deployment. What they hold already is not asked for: nobody's later claim may
+/// keep traffic from going back.
+fn contested(scene: &Scene<'_>, routes: &[Value]) -> Option<String> {
+    let held: Vec<_> = scene.owned.routes.iter().flat_map(|route| claims(&route.object)).collect();
+    let asked: Vec<_> = routes.iter().flat_map(claims).filter(|claim| !held.contains(claim)).collect();
+    if asked.is_empty() {
+        return None;
+    }
+    let mut others: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for (owner, route) in scene.operator.store.routes() {
+        if owner != *scene.key {
+            others.entry(owner.to_string()).or_default().extend(claims(&route.object));
+        }
+    }
+    conflict(&asked, &others)
+}
+
+fn from_profile(scene: &Scene<'_>, release: &Release) -> Result<Option<Value>, String> {
+    let profile = scene.aim.profile.as_deref();
+    let gateway = profile.and_then(|profile: &Profile| profile.spec.traffic.as_ref()?.gateway.as_ref());
+    let Some(gateway) = gateway.filter(|_| !release.services.is_empty()) else { return Ok(None) };
+    let services: Vec<&Value> = release.services.iter().map(|service| &service.object).collect();
+    let wish = Made {
+        deployment: &scene.ground.owner.name,
+        namespace: &scene.ground.namespace,
+        gateway,
+        traffic: scene.deployment.spec.traffic.as_ref(),
+        backend: &backend(&services).map_err(|refused| refused.to_string())?,
+    };
+    made(&wish).map(Some).map_err(|refused| refused.to_string())
+}

@@ -1,0 +1,109 @@
+//! Names made of content: of a revision, of a set of overrides, of a Package, of everything a revision is made from.
+//!
+//! What these functions give is recorded in clusters. A change here would start a run of every Deployment, so goldens pin it.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{json::remove, manifest::Item};
+use crate::api::{
+    deployment::{EnvFrom, Overrides},
+    package::PackageSpec,
+    version::Version,
+};
+
+/// The characters of a hash: no vowels, so that no words come about, and nothing that looks like another one.
+const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+/// The length of a revision's name.
+const REVISION_LENGTH: usize = 10;
+/// The length of the mark of overrides in a version.
+const MARK_LENGTH: usize = 6;
+
+/// The name of the revision that consists of these objects. Neither their order, nor their namespace, nor how many
+/// instances they ask for is content.
+pub(super) fn revision(items: &[Item]) -> String {
+    let mut contents: Vec<_> = items.iter().map(content).collect();
+    contents.sort_unstable();
+    encode(&contents.join("\n"), REVISION_LENGTH)
+}
+
+fn content(item: &Item) -> String {
+    let mut object = item.object.clone();
+    remove(&mut object, &["metadata", "namespace"]);
+    if item.is("apps", "Deployment") {
+        remove(&mut object, &["spec", "replicas"]);
+    }
+    for (group, kind, fields) in BOUNDS {
+        if item.is(group, kind) {
+            for field in fields {
+                remove(&mut object, &["spec", field]);
+            }
+        }
+    }
+    canonical(&object)
+}
+
+/// The fields of autoscalers that bound the number of instances.
+const BOUNDS: [(&str, &str, [&str; 2]); 2] = [
+    ("autoscaling", "HorizontalPodAutoscaler", ["minReplicas", "maxReplicas"]),
+    ("keda.sh", "ScaledObject", ["minReplicaCount", "maxReplicaCount"]),
+];
+
+/// The version as it is shown: with a mark where overrides change the package.
+pub(super) fn shown_version(version: &Version, overrides: Option<&Overrides>) -> String {
+    match overrides.filter(|overrides| **overrides != Overrides::default()) {
+        None => version.to_string(),
+        Some(overrides) => format!("{version}+{}", encode(&canonical(&json!(overrides)), MARK_LENGTH)),
+    }
+}
+
+/// The sha256 of a Package's content in hexadecimal, for `status.checksum`.
+pub fn content_digest(spec: &PackageSpec) -> String {
+    hex(&content_text(spec))
+}
+
+/// The size of a Package's content in bytes, for `status.sizeBytes`.
+pub fn content_size(spec: &PackageSpec) -> usize {
+    content_text(spec).len()
+}
+
+fn content_text(spec: &PackageSpec) -> String {
+    canonical(&json!({"workload": spec.workload}))
+}
+
+/// The digest of all that a revision is rendered from: where it is the same, there is nothing to render. `content` is
+/// what [`content_digest`] gives. The version is not an input: it is a word beside the content.
+pub fn inputs_digest(content: &str, namespace: &str, overrides: Option<&Overrides>, env_from: &[EnvFrom]) -> String {
+    let inputs = json!({"content": content, "namespace": namespace, "overrides": overrides, "envFrom": env_from});
+    hex(&canonical(&inputs))
+}
+
+/// The JSON of a value with sorted keys and without white space, however the value keeps its keys.
+fn canonical(value: &Value) -> String {
+    sorted(value).to_string()
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            Value::Object(entries.into_iter().map(|(key, inner)| (key.clone(), sorted(inner))).collect::<Map<_, _>>())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
+}
+
+fn hex(text: &str) -> String {
+    let nibbles = Sha256::digest(text.as_bytes()).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect()
+}
+
+/// The first characters of the sha256 of a text, in [`ALPHABET`].
+fn encode(text: &str, length: usize) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let number = digest.iter().take(16).fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+    let digits = std::iter::successors(Some(number), |number| Some(number / 27)).map(|number| number % 27);
+    digits.take(length).filter_map(|digit| ALPHABET.get(usize::try_from(digit).ok()?)).map(|c| char::from(*c)).collect()
+}

@@ -1,0 +1,251 @@
+//! A stage for rollouts: a namespace with everything that a rollout needs, an operator of its own as a process, and clients
+//! that never stop asking.
+//!
+//! The operator looks after this namespace only, so that tests run side by side.
+
+pub mod load;
+pub mod manifests;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use futures::{StreamExt, TryStreamExt};
+use kube::{
+    Api, ResourceExt,
+    api::{DynamicObject, Patch, PatchParams},
+    core::GroupVersionKind,
+    discovery,
+    runtime::{WatchStreamExt, watcher},
+};
+use landfall::api::{
+    deployment::Deployment,
+    deployment_status::{DeploymentStatus, Phase},
+};
+use serde_json::{Value, json};
+
+use crate::world::{World, install_definitions};
+
+/// The Deployment that most tests are about.
+pub const NAME: &str = "web";
+
+/// A namespace, ready for rollouts, with an operator.
+pub struct Stage {
+    pub world: World,
+    operator: Option<Child>,
+    pub log: PathBuf,
+}
+
+impl Stage {
+    /// Makes the namespace, installs what a rollout needs in it, and starts an operator.
+    pub async fn new(test: &str) -> Self {
+        let mut stage = Self::without_operator(test).await;
+        stage.start_operator();
+        stage
+    }
+
+    /// As [`Stage::new`], but nobody looks after it yet.
+    pub async fn without_operator(test: &str) -> Self {
+        let world = World::new(test).await;
+        install_definitions(&world.client).await;
+        let init = Command::new(env!("CARGO_BIN_EXE_landfall")).args(["init", &world.namespace]).output().unwrap();
+        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+        let log = std::env::temp_dir().join(format!("{}.log", world.namespace));
+        Self { world, operator: None, log }
+    }
+
+    /// Starts the operator. Its log goes to a file whose name a failed test prints.
+    pub fn start_operator(&mut self) {
+        assert!(self.operator.is_none(), "there is an operator already");
+        let log = std::fs::File::options().create(true).append(true).open(&self.log).unwrap();
+        let namespace = &self.world.namespace;
+        let child = Command::new(env!("CARGO_BIN_EXE_landfall"))
+            .args(["operator", "--listen", "127.0.0.1:0", "--lease-name", "operator", "--identity", "operator-0"])
+            .args(["--lease-namespace", namespace, "--watch-namespace", namespace, "--log-format", "text"])
+            .env("RUST_LOG", "info,landfall=debug")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.operator = Some(child);
+    }
+
+    /// Kills the operator, as a broken node would.
+    pub fn kill_operator(&mut self) {
+        let mut child = self.operator.take().expect("there is an operator");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Kills the operator and starts another one at once.
+    pub fn restart_operator(&mut self) {
+        self.kill_operator();
+        self.start_operator();
+    }
+
+    /// The process id of the operator.
+    pub fn operator_id(&self) -> u32 {
+        self.operator.as_ref().expect("there is an operator").id()
+    }
+
+    /// The host name of this stage's routes.
+    pub fn host(&self) -> String {
+        format!("{}.example.test", self.world.namespace)
+    }
+
+    /// Applies manifests, each as kubectl would with `--server-side`. `HOST` stands for the stage's host name.
+    pub async fn apply(&self, manifest: &str) {
+        self.world.apply(&manifest.replace("HOST", &self.host())).await;
+    }
+
+    /// Applies a Profile whose strategy is this YAML, in flow style.
+    pub async fn profile(&self, strategy: &str) {
+        self.apply(&manifests::profile(strategy)).await;
+    }
+
+    /// Applies the Package `web` of a version that says so in its answers.
+    pub async fn package(&self, version: &str) {
+        self.apply(&manifests::package(version, "")).await;
+    }
+
+    /// Wants a version of `web`; makes the Deployment where it is missing.
+    pub async fn want(&self, version: &str) {
+        self.apply(&manifests::deployment(version)).await;
+    }
+
+    /// Changes the spec of the Deployment.
+    pub async fn patch(&self, spec: Value) {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        self.deployments().patch(NAME, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// Gives a command about the run that there is, and waits for its answer.
+    pub async fn command(&self, verb: &str, with: &str) -> String {
+        let status = self.status().await;
+        let id = status.run.map(|run| run.id).expect("a command is about a run");
+        // The same wish twice is two commands.
+        static WISHES: AtomicU32 = AtomicU32::new(0);
+        let wish = WISHES.fetch_add(1, Ordering::Relaxed);
+        self.command_about(verb, &format!("{id}{with} at={wish}")).await
+    }
+
+    /// Gives a command with this value, and waits for its answer: the result and the message.
+    pub async fn command_about(&self, verb: &str, value: &str) -> String {
+        let patch = json!({"metadata": {"annotations": {format!("command.landfall.dev/{verb}"): value}}});
+        self.deployments().patch(NAME, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        let answered = |status: &DeploymentStatus| status.commands.get(verb).is_some_and(|answer| answer.id == value);
+        let status = self.until(&format!("an answer to {verb}"), answered).await;
+        let answer = &status.commands[verb];
+        format!("{} {}", answer.result, answer.message.clone().unwrap_or_default()).trim().to_owned()
+    }
+
+    pub fn deployments(&self) -> Api<Deployment> {
+        self.world.api()
+    }
+
+    /// The status as it is now.
+    pub async fn status(&self) -> DeploymentStatus {
+        self.deployments().get(NAME).await.unwrap().status.unwrap_or_default()
+    }
+
+    /// Waits until the status of the Deployment is as it should be, by watching it, and returns it.
+    pub async fn until(&self, what: &str, is: impl Fn(&DeploymentStatus) -> bool) -> DeploymentStatus {
+        self.until_of(NAME, what, is).await
+    }
+
+    /// As [`Stage::until`], of another Deployment.
+    pub async fn until_of(&self, name: &str, what: &str, is: impl Fn(&DeploymentStatus) -> bool) -> DeploymentStatus {
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let mut looks = watcher(self.deployments(), config).default_backoff().applied_objects().boxed();
+        let mut last = None;
+        let found = tokio::time::timeout(Duration::from_secs(100), async {
+            while let Some(look) = looks.try_next().await.unwrap() {
+                let status = look.status.unwrap_or_default();
+                if is(&status) {
+                    return Some(status);
+                }
+                last = Some(status);
+            }
+            None
+        });
+        match found.await {
+            Ok(Some(status)) => status,
+            _ => panic!("no {what} in {}: {last:#?}; the log is {}", self.world.namespace, self.log.display()),
+        }
+    }
+
+    /// Waits for the end of the run of the wanted generation.
+    pub async fn ended(&self) -> DeploymentStatus {
+        let generation = self.deployments().get(NAME).await.unwrap().metadata.generation.unwrap_or_default();
+        self.until("end of the run", |status| {
+            status.observed_generation >= generation && status.phase.is_some_and(Phase::is_terminal)
+        })
+        .await
+    }
+
+    /// Waits until the candidate has this share in percent, in force.
+    pub async fn at_weight(&self, percent: &str) -> DeploymentStatus {
+        self.until(&format!("weight {percent} %"), |status| {
+            let traffic = status.traffic.as_ref();
+            status.phase.is_some_and(|phase| !phase.is_terminal())
+                && traffic.is_some_and(|traffic| traffic.candidate.to_string() == percent && traffic.verified)
+        })
+        .await
+    }
+
+    /// The hash of the stable revision.
+    pub async fn stable(&self) -> String {
+        self.status().await.revision.and_then(|revision| revision.stable).map(|stable| stable.hash).unwrap_or_default()
+    }
+
+    /// Objects of a kind by label, whatever the kind.
+    pub async fn list(&self, api_version: &str, kind: &str, labels: &str) -> Vec<DynamicObject> {
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        let (resource, _) =
+            discovery::pinned_kind(&self.world.client, &GroupVersionKind::gvk(group, version, kind)).await.unwrap();
+        let api: Api<DynamicObject> = Api::namespaced_with(self.world.client.clone(), &self.world.namespace, &resource);
+        api.list(&kube::api::ListParams::default().labels(labels)).await.unwrap().items
+    }
+
+    /// The pods that each revision's `ReplicaSet`s ask for, by hash.
+    pub async fn scales(&self) -> BTreeMap<String, i64> {
+        let sets = self.list("apps/v1", "ReplicaSet", "landfall.dev/deployment").await;
+        let mut scales = BTreeMap::new();
+        for set in sets {
+            let revision = set.labels().get("landfall.dev/revision").cloned().unwrap_or_default();
+            *scales.entry(revision).or_insert(0) += set.data["spec"]["replicas"].as_i64().unwrap_or(0);
+        }
+        scales
+    }
+
+    /// Ends the stage. The log of a test that passed is of no use.
+    pub async fn end(mut self) {
+        if self.operator.is_some() {
+            self.kill_operator();
+        }
+        let (client, namespace) = (self.world.client.clone(), self.world.namespace.clone());
+        drop(std::fs::remove_file(&self.log));
+        World { client, namespace }.end().await;
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.operator.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(40).collect();
+            for line in tail.into_iter().rev() {
+                eprintln!("operator: {line}");
+            }
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The Helm chart, as far as it can be judged without Helm: its definitions, its values, and what it renders to.
+//!
+//! `tests/chart/*.golden` is what Helm makes of it; the end-to-end tests compare them with a fresh rendering.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+};
+
+use jsonschema::Validator;
+use landfall::api::{DEFAULT_SERVICE_ACCOUNT, command::Verb, crd};
+use serde_json::{Map, Value, json};
+
+const UPDATE: &str = "LANDFALL_UPDATE_GOLDENS";
+const VALUES: &str = include_str!("../../charts/landfall/values.yaml");
+const SCHEMA: &str = include_str!("../../charts/landfall/values.schema.json");
+const CHART: &str = include_str!("../../charts/landfall/Chart.yaml");
+const EVERYTHING: &str = include_str!("../chart/everything.yaml");
+const GOLDENS: [&str; 2] = [include_str!("../chart/default.golden"), include_str!("../chart/everything.golden")];
+const DEPLOYER_RULES: &str = include_str!("../../charts/landfall/files/deployer-rules.yaml");
+
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap()
+}
+
+fn schema() -> Value {
+    serde_json::from_str(SCHEMA).unwrap()
+}
+
+fn objects(golden: &str) -> Vec<Value> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(golden).unwrap();
+    assert!(documents.len() > 10, "{} documents", documents.len());
+    documents
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+fn one<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found: Vec<_> = of_kind(objects, kind).into_iter().filter(|o| o["metadata"]["name"] == name).collect();
+    assert!(!found.is_empty(), "there is no {kind} {name}");
+    found[0]
+}
+
+fn words(value: &Value) -> BTreeSet<&str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn the_chart_has_the_definitions_of_the_types() {
+    for kind in crd::KINDS {
+        let name = format!("{}.yaml", kind.to_lowercase());
+        let committed = fs::read_to_string(format!("{}/crds/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let path = format!("{}/charts/landfall/files/crds/{name}", env!("CARGO_MANIFEST_DIR"));
+        if env::var_os(UPDATE).is_some() {
+            fs::write(&path, &committed).unwrap();
+        }
+        let in_chart = fs::read_to_string(&path).unwrap_or_default();
+        assert!(in_chart == committed, "{path} is not crds/{name}: run {UPDATE}=1 cargo test --test it chart");
+        // The template puts its own words in place of this line.
+        assert_eq!(in_chart.matches("\nmetadata:\n").count(), 1, "{path}");
+    }
+    let directory = format!("{}/charts/landfall/files/crds", env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(fs::read_dir(directory).unwrap().count(), crd::KINDS.len());
+}
+
+#[test]
+fn the_chart_is_of_the_version_of_the_program() {
+    let chart = yaml(CHART);
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn the_schema_is_a_schema_and_accepts_the_values() {
+    assert!(jsonschema::meta::is_valid(&schema()));
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    for text in [VALUES, EVERYTHING] {
+        let errors: Vec<_> = validator.iter_errors(&yaml(text)).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+}
+
+/// Values whose keys are other people's: labels, annotations, and parts of a pod.
+fn free(schema: &Value) -> bool {
+    schema["properties"].is_null()
+}
+
+/// Puts a misspelt key into each object that has a schema of its own, and says which of them were let through.
+fn let_through(validator: &Validator, schema: &Value, path: &str, whole: &Value, found: &mut Vec<String>) {
+    let mut wrong = whole.clone();
+    wrong.pointer_mut(path).unwrap()["enabeld"] = json!(true);
+    if validator.is_valid(&wrong) {
+        found.push(path.to_owned());
+    }
+    for (name, inner) in schema["properties"].as_object().unwrap() {
+        if inner["type"] == "object" && !free(inner) {
+            let_through(validator, inner, &format!("{path}/{name}"), whole, found);
+        }
+    }
+}
+
+#[test]
+fn a_misspelt_value_or_one_of_another_kind_is_refused() {
+    let (schema, values) = (schema(), yaml(VALUES));
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut found = Vec::new();
+    let_through(&validator, &schema, "", &values, &mut found);
+    assert!(found.is_empty(), "{found:?}");
+
+    let wrong = [
+        ("/replicas", json!("2")),
+        ("/replicas", json!(-1)),
+        ("/namespaces", json!("shop")),
+        ("/namespaces", json!(["Shop"])),
+        ("/namespaces", json!(["shop", "shop"])),
+        ("/admission/mutating", json!("maybe")),
+        ("/admission/actors", json!(true)),
+        ("/operator/logFormat", json!("xml")),
+        ("/operator/shutdownGraceSeconds", json!(0)),
+        ("/metrics/service/port", json!(70_000)),
+        ("/metrics/serviceMonitor/interval", json!("often")),
+        ("/networkPolicy/apiServer/ports", json!([])),
+        ("/image/repository", json!("")),
+        ("/podLabels", json!({"a": 1})),
+    ];
+    for (pointer, value) in wrong {
+        let mut values = values.clone();
+        *values.pointer_mut(pointer).unwrap() = value.clone();
+        assert!(!validator.is_valid(&values), "{pointer} may be {value}");
+    }
+}
+
+/// Complaints about properties without a description, and about ones that values.yaml does not show.
+fn unexplained(schema: &Value, values: &Value, at: &str, found: &mut Vec<String>) {
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        let at = format!("{at}.{name}");
+        if inner["description"].as_str().is_none_or(str::is_empty) {
+            found.push(format!("{at}: no description"));
+        }
+        if values.get(name).is_none() && at != ".global" {
+            found.push(format!("{at}: not in values.yaml"));
+        }
+        unexplained(inner, &values[name], &at, found);
+    }
+}
+
+#[test]
+fn every_value_is_explained_and_shown() {
+    let mut found = Vec::new();
+    unexplained(&schema(), &yaml(VALUES), "", &mut found);
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+    unexplained(&json!({"properties": {"a": {}}}), &json!({}), "", &mut found);
+    assert_eq!(found.len(), 2);
+}
+
+#[test]
+fn the_policies_know_every_command_and_no_other() {
+    let verbs: BTreeSet<_> = Verb::ALL.iter().map(|verb| verb.word()).collect();
+    for golden in GOLDENS {
+        let objects = objects(golden);
+        let name = "landfall-commands";
+        let policy = one(&objects, "ValidatingAdmissionPolicy", name);
+        let checks: Vec<_> = policy["spec"]["validations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v["expression"].as_str().unwrap())
+            .collect();
+        for verb in &verbs {
+            let check = format!("!('{verb}' in variables.judged) || authorizer");
+            let subresource = format!(".subresource('{verb}')");
+            let mine: Vec<_> =
+                checks.iter().filter(|text| text.starts_with(&check) && text.contains(&subresource)).collect();
+            assert_eq!(mine.len(), 1, "{verb}: {checks:?}");
+        }
+        assert_eq!(checks.iter().filter(|text| text.contains(".subresource('")).count(), verbs.len());
+        let listed = policy["spec"]["variables"][0]["expression"].as_str().unwrap();
+        let listed: BTreeSet<_> =
+            listed.trim_matches(['[', ']']).split(", ").map(|word| word.trim_matches('\'')).collect();
+        assert_eq!(listed, verbs);
+        assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+
+        let operate = one(&objects, "ClusterRole", "landfall-operate");
+        let commands =
+            operate["rules"].as_array().unwrap().iter().find(|rule| rule["verbs"] == json!(["create"])).unwrap();
+        let granted: BTreeSet<_> =
+            words(&commands["resources"]).iter().filter_map(|r| r.strip_prefix("deployments/")).collect();
+        assert_eq!(granted, verbs);
+    }
+}
+
+/// Each rule of a role as group, resource and verb.
+fn rights(role: &Value) -> BTreeSet<(String, String, String)> {
+    let mut found = BTreeSet::new();
+    for rule in role["rules"].as_array().unwrap() {
+        for group in words(&rule["apiGroups"]) {
+            for resource in words(&rule["resources"]) {
+                found.extend(
+                    words(&rule["verbs"])
+                        .iter()
+                        .map(|verb| (group.to_owned(), resource.to_owned(), (*verb).to_owned())),
+                );
+            }
+        }
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+/// The roles that are bound to an account, with the kind of each.
+fn roles_of<'a>(objects: &'a [Value], account: &str) -> Vec<&'a Value> {
+    let bindings =
+        objects.iter().filter(|object| object["kind"].as_str().is_some_and(|kind| kind.ends_with("RoleBinding")));
+    let mine = bindings.filter(|binding| binding["subjects"][0]["name"] == account);
+    let role = |binding: &Value| {
+        let (kind, name) = (&binding["roleRef"]["kind"], &binding["roleRef"]["name"]);
+        let fits = |object: &&'a Value| {
+            object["kind"] == *kind
+                && object["metadata"]["name"] == *name
+                && (kind == "ClusterRole" || object["metadata"]["namespace"] == binding["metadata"]["namespace"])
+        };
+        objects.iter().find(fits).unwrap_or_else(|| panic!("{binding} binds a role that is not there"))
+    };
+    mine.map(role).collect()
+}
+
+#[test]
+fn the_operator_itself_writes_status_events_its_lease_and_records_and_nothing_else() {
+    for (golden, account) in GOLDENS.iter().zip(["landfall", "carrier"]) {
+        let objects = objects(golden);
+        let roles = roles_of(&objects, account);
+        assert!(roles.len() >= 3, "{}", roles.len());
+        for role in roles {
+            let name = role["metadata"]["name"].as_str().unwrap();
+            let writes: BTreeSet<_> = rights(role)
+                .into_iter()
+                .filter(|(group, resource, verb)| {
+                    assert!(
+                        ![group, resource, verb].iter().any(|word| *word == "*"),
+                        "{name}: {group} {resource} {verb}"
+                    );
+                    assert!(resource != "secrets" || role["kind"] == "Role", "Secrets of all namespaces");
+                    !["get", "list", "watch"].contains(&verb.as_str())
+                })
+                .map(|(_, resource, verb)| format!("{verb} {resource}"))
+                .collect();
+            let allowed: &[&str] = match name {
+                "landfall" => &[
+                    "create events",
+                    "patch events",
+                    "patch deployments/status",
+                    "patch packages/status",
+                    "patch profiles/status",
+                    "update deployments/status",
+                    "update packages/status",
+                    "update profiles/status",
+                ],
+                "landfall-gateways" => &[],
+                "landfall-lease" => &["create leases", "update leases"],
+                "landfall-impersonate" => &["impersonate serviceaccounts"],
+                "landfall-operator" => &["create secrets", "delete secrets"],
+                other => panic!("{other} is a role that nobody expects"),
+            };
+            assert_eq!(
+                writes.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+                allowed.iter().copied().collect(),
+                "{name}"
+            );
+        }
+        for role in
+            of_kind(&objects, "Role").into_iter().filter(|role| role["metadata"]["name"] == "landfall-impersonate")
+        {
+            assert_eq!(role["rules"].as_array().unwrap().len(), 1);
+            assert_eq!(role["rules"][0]["resourceNames"], json!([DEFAULT_SERVICE_ACCOUNT]));
+        }
+    }
+}
+
+#[test]
+fn each_named_namespace_gets_an_account_with_the_rules_of_the_file() {
+    let objects = objects(GOLDENS[1]);
+    let mut expected = yaml(DEPLOYER_RULES).as_array().unwrap().clone();
+    expected.extend(yaml(EVERYTHING)["deployer"]["extraRules"].as_array().unwrap().iter().cloned());
+    for namespace in ["shop", "bank"] {
+        let here: Vec<_> =
+            objects.iter().filter(|object| object["metadata"]["namespace"] == namespace).cloned().collect();
+        one(&here, "ServiceAccount", DEFAULT_SERVICE_ACCOUNT);
+        assert_eq!(one(&here, "Role", DEFAULT_SERVICE_ACCOUNT)["rules"], json!(expected));
+        let binding = one(&here, "RoleBinding", DEFAULT_SERVICE_ACCOUNT);
+        assert_eq!(
+            binding["subjects"],
+            json!([{"kind": "ServiceAccount", "name": DEFAULT_SERVICE_ACCOUNT, "namespace": namespace}])
+        );
+        let binding = one(&here, "RoleBinding", "landfall-impersonate");
+        assert_eq!(
+            binding["subjects"],
+            json!([{"kind": "ServiceAccount", "name": "carrier", "namespace": "landfall-system"}])
+        );
+    }
+    let rules = yaml(DEPLOYER_RULES).to_string();
+    for never in ["roles", "rolebindings", "serviceaccounts", "pods/exec", "\"*\"", "impersonate", "escalate", "bind\""]
+    {
+        assert!(!rules.contains(never), "{never}");
+    }
+}
+
+#[test]
+fn the_pod_is_confined_and_has_time_to_end() {
+    for golden in GOLDENS {
+        let objects = objects(golden);
+        let deployment = one(&objects, "Deployment", "landfall");
+        let pod = &deployment["spec"]["template"]["spec"];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(pod["securityContext"]["seccompProfile"], json!({"type": "RuntimeDefault"}));
+        assert_eq!(pod["enableServiceLinks"], false);
+        assert!(pod["volumes"].is_null());
+        let container = &pod["containers"][0];
+        let confined = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
+        assert_eq!(container["securityContext"], confined);
+        let grace = words(&container["args"])
+            .iter()
+            .find_map(|arg| arg.strip_prefix("--shutdown-grace=")?.strip_suffix('s')?.parse::<i64>().ok());
+        assert!(pod["terminationGracePeriodSeconds"].as_i64() > grace.map(|grace| grace + 5), "{pod}");
+        let labels = deployment["spec"]["template"]["metadata"]["labels"].as_object().unwrap();
+        for (key, value) in deployment["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+            assert_eq!(labels[key], *value);
+        }
+        for account in of_kind(&objects, "ServiceAccount") {
+            assert_eq!(account["automountServiceAccountToken"], false);
+        }
+    }
+}
+
+#[test]
+fn what_belongs_to_the_cluster_bears_the_name_of_the_release_and_no_object_is_there_twice() {
+    for golden in GOLDENS {
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for object in objects(golden) {
+            let metadata: &Map<_, _> = object["metadata"].as_object().unwrap();
+            let (kind, name) = (object["kind"].as_str().unwrap(), metadata["name"].as_str().unwrap());
+            assert!(metadata.contains_key("namespace") || name.starts_with("landfall"), "{kind} {name}");
+            assert_eq!(metadata["labels"]["app.kubernetes.io/instance"], "landfall", "{kind} {name}");
+            *seen.entry(format!("{kind} {:?} {name}", metadata.get("namespace"))).or_default() += 1;
+        }
+        seen.retain(|_, times| *times > 1);
+        assert!(seen.is_empty(), "{seen:?}");
+    }
+}
