@@ -163,6 +163,7 @@ fn value(json: &Json) -> Value {
 }
 
 /// CEL's `matches`, with a bound on what a pattern compiles to.
+#[allow(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 fn matches(
     call: &FunctionContext,
     This(text): This<Arc<String>>,
