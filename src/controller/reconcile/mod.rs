@@ -119,8 +119,8 @@ impl<'a> Scene<'a> {
         Ok(Self {
             operator,
             key,
+            owned: operator.store.owned(key, &ground.owner.uid),
             ground,
-            owned: operator.store.owned(key),
             aim,
             prior,
             asked,
