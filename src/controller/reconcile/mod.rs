@@ -62,7 +62,12 @@ const PODS_PAUSE: Duration = Duration::from_secs(5);
 
 /// Looks at a Deployment.
 pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
-    let Some(deployment) = operator.store.deployment(key) else { return Outcome::Done(None) };
+    let Some(deployment) = operator.store.deployment(key) else {
+        // Nobody asks for it any more; another one of the same name is another one.
+        drop(operator.minds.take(key));
+        operator.measured.forget(key);
+        return Outcome::Done(None);
+    };
     if deployment.metadata.deletion_timestamp.is_some() {
         return Outcome::Done(None);
     }
