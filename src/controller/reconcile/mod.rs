@@ -32,6 +32,7 @@ use crate::{
         call::CallError,
         execute::ExecuteError,
         observe::{Beside, Sight, see},
+        revision::RevisionError,
         store::{Key, Owned, view::JobEnd},
         write::{Account, Place},
     },
@@ -317,8 +318,10 @@ impl<'a> Scene<'a> {
         let known: BTreeSet<&Revision> =
             state.stable.iter().chain(&state.kept).chain(&state.rejected).chain(run).chain(wanted).collect();
         versions.retain(|revision, _| known.contains(revision));
+        // What is only rehearsed is not recorded as a revision: it is rendered again when it is to be carried out.
+        let rehearses = self.deployment.spec.dry_run == Some(true) || self.deployment.spec.validate_only == Some(true);
         let mut record = Record {
-            wanted: self.aim.rendered.clone(),
+            wanted: if rehearses { prior.wanted.clone() } else { self.aim.rendered.clone() },
             versions,
             front: fronted.unwrap_or(prior.front.clone()),
             checks,
@@ -482,7 +485,9 @@ impl Scene<'_> {
         for planned in &asked {
             checks::measure(self, mind, planned);
         }
+        let pause = mind.done.pause(actions.iter().map(|planned| planned.key.clone()).collect());
         let errors = if actions.is_empty() { Vec::new() } else { site::carry_out(self, mind, &actions).await };
+        mourn(mind, &errors);
         let worst = errors.iter().find(|error| !error.is_transient()).or_else(|| errors.first());
         let trouble = worst.and_then(trouble);
         let news = trouble != mind.trouble;
@@ -511,6 +516,16 @@ impl Scene<'_> {
 
     fn next(&self, step: &Step) -> Option<Duration> {
         step.next.map(|at| Duration::from_millis(at.0.saturating_sub(now().0)))
+    }
+}
+
+/// A record that is gone is made again at the next look, as long as its Package is there: what it was rendered from is
+/// forgotten, so that it is rendered anew.
+fn mourn(mind: &mut Mind, errors: &[ExecuteError]) {
+    let Some(wanted) = mind.record.as_mut().and_then(|record| record.wanted.as_mut()) else { return };
+    let is_gone = |error: &ExecuteError| matches!(error, ExecuteError::Revision(RevisionError::Absent(revision)) if *revision == wanted.revision);
+    if errors.iter().any(is_gone) {
+        wanted.inputs.clear();
     }
 }
 
