@@ -32,7 +32,8 @@ fn client(answer: Answer) -> Client {
 }
 
 fn response(code: StatusCode, watches: bool) -> Response<Body> {
-    let refused = json!({"kind": "Status", "status": "Failure", "reason": "Refused", "message": "no", "code": code.as_u16()});
+    let refused =
+        json!({"kind": "Status", "status": "Failure", "reason": "Refused", "message": "no", "code": code.as_u16()});
     let empty = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []});
     let body = match (code, watches) {
         // A watch in which nothing happens.

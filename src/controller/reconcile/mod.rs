@@ -81,15 +81,29 @@ pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
             Outcome::Failed(mind.failures)
         }
     };
-    if let Outcome::Done(_) = outcome {
-        mind.failures = 0;
-    }
+    let outcome = patient(outcome, &mut mind);
     // What has nothing under way is read from its status when it is needed again.
     let idle = mind.record.as_ref().is_none_or(|record| record.state.active().is_none());
     if !idle || mind.trouble.is_some() || !matches!(outcome, Outcome::Done(None)) {
         operator.minds.keep(key, mind);
     }
     outcome
+}
+
+/// The looks in a row that may be older than the world before there is a growing pause between them.
+const STALE_MAX: u32 = 5;
+
+/// A view that stays older than the world, because a watch lags or broke, is no reason to ask the API server all the time.
+fn patient(outcome: Outcome, mind: &mut Mind) -> Outcome {
+    match outcome {
+        Outcome::Done(_) => (mind.failures, mind.stale) = (0, 0),
+        Outcome::Stale => mind.stale = mind.stale.saturating_add(1),
+        Outcome::Failed(_) => {}
+    }
+    match outcome {
+        Outcome::Stale if mind.stale > STALE_MAX => Outcome::Failed(mind.stale - STALE_MAX),
+        outcome => outcome,
+    }
 }
 
 /// Everything that one look is about.
@@ -453,7 +467,8 @@ impl Scene<'_> {
             }
             // The memory is of no use any more: the object is read again.
             Err(error) if error.is_conflict() || error.is_absent() => {
-                *mind = Mind { written: mind.written, failures: mind.failures, ..Mind::default() };
+                let Mind { written, failures, stale, .. } = *mind;
+                *mind = Mind { written, failures, stale, ..Mind::default() };
                 Err(Outcome::Stale)
             }
             Err(error) => {
@@ -501,7 +516,7 @@ impl Scene<'_> {
                 }
             }
             // What was done may allow more at once: the answers are in the store already.
-            None => Outcome::Done(Some(Duration::ZERO)),
+            None => Outcome::Done(sooner(self.next(step), Some(pause))),
             Some(ExecuteError::Changed(what)) => {
                 debug!(what, "the view was old");
                 Outcome::Stale
