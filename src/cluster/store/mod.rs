@@ -244,6 +244,16 @@ impl Store {
         !tables.watched.is_empty() && tables.watched.values().all(|watched| watched.synced)
     }
 
+    /// Whether all that is wanted in a namespace has been listed: its Packages, Profiles and Deployments.
+    pub fn knows_wishes(&self, namespace: &str) -> bool {
+        let tables = self.read();
+        let listed = |part: Part| {
+            let one = tables.watched.get(&(part, namespace.to_owned()));
+            one.or_else(|| tables.watched.get(&(part, String::new()))).is_some_and(|watched| watched.synced)
+        };
+        [Part::Packages, Part::Profiles, Part::Deployments].into_iter().all(listed)
+    }
+
     /// Whether what a part says of a namespace can be relied on.
     ///
     /// # Errors
@@ -316,6 +326,17 @@ mod tests {
             "name": name, "namespace": "shop", "resourceVersion": "1", "ownerReferences": owners,
             "labels": {"landfall.dev/deployment": "web", "landfall.dev/revision": "bcdfg", "landfall.dev/role": "stable"},
         })
+    }
+
+    #[test]
+    fn wishes_are_known_when_all_kinds_of_them_have_been_listed() {
+        let store = Store::default();
+        store.expect(&[String::new()]);
+        for part in [Part::Packages, Part::Profiles, Part::Deployments] {
+            assert!(!store.knows_wishes("shop"), "before the {}", part.word());
+            store.mark(part, "", |watched| watched.synced = true);
+        }
+        assert!(store.knows_wishes("shop"));
     }
 
     #[test]

@@ -63,6 +63,10 @@ const PODS_PAUSE: Duration = Duration::from_secs(5);
 
 /// Looks at a Deployment.
 pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
+    // A Package or a Profile that has not been listed yet is not one that is missing. The end of the lists wakes all.
+    if !operator.store.knows_wishes(&key.namespace) {
+        return Outcome::Done(None);
+    }
     let Some(deployment) = operator.store.deployment(key) else {
         // Nobody asks for it any more; another one of the same name is another one.
         drop(operator.minds.take(key));
