@@ -57,6 +57,9 @@ pub const NO_REVISION: &str = "none";
 /// Annotation of a routed Service: the revisions that it is meant to select, joined by commas.
 pub const SELECTS_ANNOTATION: &str = "landfall.dev/selects";
 
+/// Annotation of a routed Service: the revision that it was turned to although that has no such Service.
+pub const LEFT_ANNOTATION: &str = "landfall.dev/left-over";
+
 /// Annotation of a `ReplicaSet` of a revision: how many instances its manifest asks for.
 pub const REPLICAS_ANNOTATION: &str = "landfall.dev/replicas";
 

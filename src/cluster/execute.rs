@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     api::{
-        ADOPT_ANNOTATION, DEPLOYMENT_LABEL, POD_HASH_LABEL, Role, SELECTS_ANNOTATION, WORKLOADS_ANNOTATION,
-        names::label_value,
+        ADOPT_ANNOTATION, DEPLOYMENT_LABEL, LEFT_ANNOTATION, POD_HASH_LABEL, Role, SELECTS_ANNOTATION,
+        WORKLOADS_ANNOTATION, names::label_value,
     },
     engine::{
         action::{Action, Planned},
@@ -327,7 +327,7 @@ async fn turn_only(site: &Site<'_>, service: &ServiceView, selection: &Selection
     let change = json!({
         "metadata": {
             "resourceVersion": service.version.to_string(),
-            "annotations": {SELECTS_ANNOTATION: selection.listed()},
+            "annotations": {SELECTS_ANNOTATION: selection.listed(), LEFT_ANNOTATION: selection.label()},
         },
         "spec": {"selector": {POD_HASH_LABEL: selection.label()}},
     });

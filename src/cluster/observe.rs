@@ -19,6 +19,7 @@ use crate::{
     traffic::{
         Pair,
         acknowledge::{Controller, acknowledged},
+        backend::services_of,
         combine::{Member as RouteMember, combine},
         endpoints::{Endpoint, Slice, by_revision},
         parent::ParentKey,
@@ -144,9 +145,20 @@ fn services(
             endpoints: by_revision(&slices, sets),
         }
     };
-    let members: Vec<Member> =
-        owned.services.values().filter(|service| service.role == role).map(|service| member(service)).collect();
-    combine_services(&members)
+    let all = || owned.services.values().filter(|service| service.role == role);
+    let named: BTreeSet<&str> = owned.routes.iter().flat_map(|route| services_of(&route.object)).collect();
+    // Nobody waits for endpoints of a Service that a revision does not have, unless a route still sends requests there.
+    let is_left =
+        |service: &ServiceView| service.is_left_over() && (role == Role::Stable || !named.contains(&*service.name));
+    let members: Vec<Member> = all().filter(|service| !is_left(service)).map(|service| member(service)).collect();
+    let mut together = combine_services(&members)?;
+    for left in all().filter(|service| is_left(service)).map(|service| member(service)) {
+        for (revision, ready) in left.endpoints.into_iter().filter(|(it, _)| !together.selects.contains(it)) {
+            let most = together.endpoints.entry(revision).or_default();
+            *most = ready.max(*most);
+        }
+    }
+    Some(together)
 }
 
 fn endpoint(pod: &str) -> Endpoint {
@@ -185,4 +197,54 @@ fn route(owned: &Owned, controllers: &BTreeMap<ParentKey, Controller>) -> Option
         least: combined.least,
         acknowledged: combined.acknowledged,
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::{super::store::view::SliceView, *};
+
+    fn service(name: &str, annotations: &Value) -> (Arc<str>, Arc<ServiceView>) {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {
+                "name": name, "namespace": "shop", "annotations": annotations,
+                "labels": {"landfall.dev/deployment": "web", "landfall.dev/role": "stable"},
+            },
+            "spec": {"selector": {"app": name, "pod-template-hash": "bcdfg"}},
+        });
+        (name.into(), Arc::new(ServiceView::of(&serde_json::from_value(object).unwrap()).unwrap()))
+    }
+
+    /// Two pods behind the Service web, none behind worker.
+    fn owned(worker: &Value) -> Owned {
+        let endpoint = |pod: &str| json!({"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": pod}});
+        let slice = json!({
+            "addressType": "IPv4",
+            "metadata": {
+                "name": "web-1", "namespace": "shop",
+                "labels": {"landfall.dev/deployment": "web", "kubernetes.io/service-name": "web"},
+            },
+            "endpoints": [endpoint("web-bcdfg-bbbbb"), endpoint("web-bcdfg-ccccc")],
+        });
+        let slice = SliceView::of(&serde_json::from_value(slice).unwrap()).unwrap();
+        Owned {
+            services: [service("web", &json!({})), service("worker", worker)].into(),
+            slices: [("web-1".into(), Arc::new(slice))].into(),
+            ..Owned::default()
+        }
+    }
+
+    #[test]
+    fn a_service_that_a_revision_does_not_have_is_not_waited_for() {
+        let sets = [("web-bcdfg".to_owned(), Revision("bcdfg".to_owned()))];
+        let ready = |worker: Value| services(&owned(&worker), Role::Stable, &BTreeMap::new(), &sets).unwrap().ready();
+        assert_eq!(ready(json!({"landfall.dev/left-over": "bcdfg"})), 2);
+        assert_eq!(ready(json!({})), 0, "one of its own is");
+        assert_eq!(ready(json!({"landfall.dev/left-over": "other"})), 0, "so is one that it has again");
+    }
 }

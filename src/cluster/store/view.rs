@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{Key, Part, table::Item};
 use crate::{
     api::{
-        DEPLOYMENT_LABEL, REPLICAS_ANNOTATION, REVISION_LABEL, ROLE_LABEL, Role, SELECTS_ANNOTATION,
+        DEPLOYMENT_LABEL, LEFT_ANNOTATION, REPLICAS_ANNOTATION, REVISION_LABEL, ROLE_LABEL, Role, SELECTS_ANNOTATION,
         WORKLOADS_ANNOTATION,
         deployment::Deployment,
         names::label_value,
@@ -137,6 +137,8 @@ pub struct ServiceView {
     pub controller: Option<String>,
     /// What it selects.
     pub selector: Selector,
+    /// The revision that it was turned to although that has no such Service.
+    pub left: Option<Revision>,
     /// Its address.
     pub address: Option<IpAddr>,
     /// Its first port.
@@ -144,6 +146,11 @@ pub struct ServiceView {
 }
 
 impl ServiceView {
+    /// Whether the revision that it selects has no such Service.
+    pub fn is_left_over(&self) -> bool {
+        matches!((&self.selector, &self.left), (Selector::One(selected), Some(left)) if selected == left)
+    }
+
     /// The projection; none for one that is not routed.
     pub fn of(object: &ServiceObject) -> Option<Self> {
         let meta = &object.metadata;
@@ -156,6 +163,7 @@ impl ServiceView {
             role,
             controller: controller(meta),
             selector: Selector::new(Some(&object.spec.selector), annotation(meta, SELECTS_ANNOTATION)),
+            left: annotation(meta, LEFT_ANNOTATION).map(|hash| Revision(hash.to_owned())),
             address: object.spec.cluster_ip.as_deref().and_then(|address| address.parse().ok()),
             port: object.spec.ports.first().map_or(80, |port| port.port),
         })
