@@ -6,6 +6,7 @@
 //! - [`engine`] (ring 1): the decisions of a rollout.
 //! - [`kinds`], [`traffic`], [`analysis`] (ring 1): what a package consists of, routes, and checks.
 //! - [`rollout`] (ring 1): between the custom resources and the engine.
+//! - [`simulation`] (ring 1): a pretended cluster that plays scenarios.
 //! - [`cluster`] (ring 2): the Kubernetes API: how to reach it, how to call it, and the Lease.
 //! - [`telemetry`] (ring 3): version, log, metrics.
 //! - [`server`] (ring 3): HTTP: what the probes answer, and how a server ends.
@@ -23,5 +24,6 @@ pub mod engine;
 pub mod kinds;
 pub mod rollout;
 pub mod server;
+pub mod simulation;
 pub mod telemetry;
 pub mod traffic;

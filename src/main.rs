@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use landfall::{
     cli::{
         Cli, Command, adopt, answer, completion, crds, fail, get, history, init, lint, operator::OperatorArgs,
-        print_version, sample, status, verb,
+        print_version, sample, simulate, status, verb,
     },
     cluster::connect::install_tls_provider,
     controller::{self, config::Config},
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Crds => answer(crds::run().map(|()| ExitCode::SUCCESS)),
         Command::Completion(args) => answer(completion::run(&args)),
         Command::Version => answer(print_version()),
+        Command::Simulate(args) => answer(simulate::run(&args)),
         Command::Sample(command) => sample::run(command),
     }
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::http::{Invalid, Request};
+use super::{
+    http::{Invalid, Request},
+    words::{SHOWN_MAX, cut},
+};
 use crate::{
     api::check::{Check, NoData},
     engine::verdict::Measurement,
@@ -66,7 +69,8 @@ pub enum ProbeError {
 /// is a failure: waiting would not change it.
 #[must_use]
 pub fn unanswered(check: &Check, request: &Request, error: &ProbeError) -> Measurement {
-    let words = format!("no answer: {error}");
+    // A redirect may have put words of the answer into the error.
+    let words = cut(&format!("no answer: {error}"), SHOWN_MAX);
     match error {
         ProbeError::Forbidden(_)
         | ProbeError::Redirect(_)
@@ -75,10 +79,9 @@ pub fn unanswered(check: &Check, request: &Request, error: &ProbeError) -> Measu
         ProbeError::NoRoots => Measurement::Unknown(error.to_string()),
         _ => match check.no_data {
             Some(NoData::Pass) => Measurement::NoData,
-            Some(NoData::Wait) => Measurement::Unknown(words),
             Some(NoData::Fail) => Measurement::Failure(words),
             None if request.asks_candidate() => Measurement::Failure(words),
-            None => Measurement::Unknown(words),
+            Some(NoData::Wait) | None => Measurement::Unknown(words),
         },
     }
 }

@@ -1,14 +1,19 @@
 //! What an expression may cost on an answer, reckoned before it is evaluated.
 //!
-//! An upper bound in units of about 50 ns, for expressions that [`shape`](super::shape) lets through. A reference to the
+//! An upper bound in units of about 50 ns and, for what is built, of at most 1 kB, for expressions that [`shape`](super::shape) lets through. A reference to the
 //! answer is reckoned as if all of it were copied or compared.
 
-use kube::core::cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
+use kube::core::cel::cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators,
+};
 
 use super::shape::root;
 
 /// The most that one evaluation may cost: about a second.
 pub const MAX: u64 = 20_000_000;
+
+/// The most that one value may take which an evaluation builds: about 20 MB.
+const BUILT_MAX: u64 = 25_000;
 
 /// How many bytes are copied or compared for one unit.
 const BYTES: u64 = 8;
@@ -29,6 +34,8 @@ pub struct Size {
     pub nodes: u64,
     /// The length of its longest list or map.
     pub longest: u64,
+    /// The length of the longest one inside an element of a list.
+    pub longest_inside: u64,
 }
 
 /// The cost of an expression.
@@ -56,6 +63,15 @@ struct Reckoning<'a> {
 
 impl Reckoning<'_> {
     fn cost(&self, expr: &Expr) -> u64 {
+        let value = Self { what: What::Value, ..*self };
+        if self.what == What::All && is_built(expr) && value.parts(expr) > BUILT_MAX {
+            u64::MAX
+        } else {
+            self.parts(expr)
+        }
+    }
+
+    fn parts(&self, expr: &Expr) -> u64 {
         match expr {
             Expr::Ident(name) => self.variable(name),
             Expr::Select(select) => self.cost(&select.operand.expr) + 1,
@@ -105,20 +121,41 @@ impl Reckoning<'_> {
             Expr::List(list) => (list.elements.len() as u64, list.elements.len() as u64),
             // The lists inside the elements of one list are together no more than the answer.
             path if root(path).is_some_and(|name| Some(name) == self.innermost) => {
-                (self.size.nodes / self.size.longest.max(1) + 1, self.size.longest)
+                (self.size.nodes / self.size.longest.max(1) + 1, self.size.longest_inside)
             }
             _ => (self.size.longest, self.size.longest),
         };
+        let is_list = is_list(inner);
+        if self.what == What::Value && !is_list {
+            return 1;
+        }
         let inside = Reckoning { innermost: Some(&inner.iter_var), ..*self };
         let step = inside.cost(&inner.loop_cond.expr).saturating_add(inside.cost(&inner.loop_step.expr));
         // The interpreter copies the list that it builds at every step.
-        let copied = match inner.accu_init.expr {
-            Expr::List(_) => Reckoning { what: What::Value, ..inside }.cost(&inner.loop_step.expr) * (longest / 2 + 1),
-            _ => 1,
+        let copied = match (is_list, self.what) {
+            (true, What::All) => {
+                let element = Reckoning { what: What::Value, ..inside }.cost(&inner.loop_step.expr);
+                element.saturating_mul(longest / 2 + 1)
+            }
+            _ => 0,
         };
         let walked = steps.saturating_mul(step.saturating_add(copied));
         walked.saturating_add(self.cost(range)).saturating_add(1)
     }
+}
+
+/// Whether a value is built that holds its parts at the same time.
+fn is_built(expr: &Expr) -> bool {
+    match expr {
+        Expr::List(_) | Expr::Map(_) => true,
+        Expr::Call(call) => call.func_name == operators::ADD,
+        Expr::Comprehension(inner) => is_list(inner),
+        _ => false,
+    }
+}
+
+fn is_list(inner: &ComprehensionExpr) -> bool {
+    matches!(inner.accu_init.expr, Expr::List(_))
 }
 
 fn pattern_cost(pattern: &Expr) -> u64 {

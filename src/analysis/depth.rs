@@ -73,8 +73,7 @@ impl Scan {
                 (level.closing == Some(c)).then_some(())?;
                 self.levels.pop();
             }
-            ',' => level.chain = 0,
-            '&' | '|' => level.chain = 0,
+            ',' | '&' | '|' => level.chain = 0,
             '.' | '+' | '*' | '/' | '%' | '<' | '>' | '=' | '?' | ':' | '!' | '-' => level.chain += 1,
             '\'' | '"' => string(c, &word, rest)?,
             ' ' | '\t' | '\r' | '\n' => {}

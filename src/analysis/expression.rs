@@ -163,6 +163,7 @@ fn value(json: &Json) -> Value {
 }
 
 /// CEL's `matches`, with a bound on what a pattern compiles to.
+#[allow(clippy::needless_pass_by_value, reason = "the interpreter hands arguments over by value")]
 fn matches(
     call: &FunctionContext,
     This(text): This<Arc<String>>,
@@ -175,18 +176,17 @@ fn matches(
 }
 
 fn size(answer: Answer<'_>) -> Size {
-    let mut size = Size { bytes: answer.body.len() as u64, nodes: 1, longest: 1 };
-    let mut open: Vec<&Json> = answer.json.into_iter().collect();
-    while let Some(json) = open.pop() {
-        let inside = match json {
-            Json::Array(list) => list.len(),
-            Json::Object(map) => map.len(),
-            _ => 0,
-        };
-        size.nodes += inside as u64;
-        size.longest = size.longest.max(inside as u64);
-        open.extend(json.as_array().into_iter().flatten());
-        open.extend(json.as_object().into_iter().flat_map(serde_json::Map::values));
+    let mut size = Size { bytes: answer.body.len() as u64, nodes: 1, longest: 1, longest_inside: 1 };
+    let mut open: Vec<(&Json, bool)> = answer.json.into_iter().map(|json| (json, false)).collect();
+    while let Some((json, is_inside)) = open.pop() {
+        let length = json.as_array().map(Vec::len).or(json.as_object().map(serde_json::Map::len)).unwrap_or(0) as u64;
+        size.nodes += length;
+        size.longest = size.longest.max(length);
+        if is_inside {
+            size.longest_inside = size.longest_inside.max(length);
+        }
+        open.extend(json.as_array().into_iter().flatten().map(|element| (element, true)));
+        open.extend(json.as_object().into_iter().flat_map(|map| map.values()).map(|value| (value, is_inside)));
     }
     size
 }

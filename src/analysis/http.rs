@@ -12,7 +12,7 @@ use crate::api::check::{Check, HttpMethod, HttpProbe, SecretKey};
 
 /// The wait for an answer where the check names none, and the longest one.
 const TIMEOUT: Duration = Duration::from_secs(5);
-const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+const TIMEOUT_MAX: Duration = Duration::from_mins(1);
 
 /// Headers that belong to the connection, or would make another request of it.
 const RESERVED: [&str; 11] = [
@@ -30,7 +30,7 @@ const RESERVED: [&str; 11] = [
 ];
 
 /// What placeholders stand for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names<'a> {
     /// The candidate's Service; none where there is no Service.
     pub candidate: Option<&'a ServiceAddress>,

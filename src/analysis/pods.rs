@@ -77,8 +77,11 @@ pub fn summary(pod: &Pod) -> PodSummary {
 fn container(status: &ContainerStatus) -> ContainerSummary {
     let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
     // A container that ended and is not started again yet has its end in the present state.
-    let states = [&status.last_state, &status.state];
-    let ended = states.into_iter().flatten().filter_map(|state| state.terminated.as_ref()).next_back();
+    let ended = [&status.last_state, &status.state]
+        .into_iter()
+        .flatten()
+        .filter_map(|state| state.terminated.as_ref())
+        .next_back();
     ContainerSummary {
         name: status.name.clone(),
         waiting: waiting
@@ -149,6 +152,7 @@ fn hint(pods: &[PodSummary]) -> Option<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use serde_json::{Value, json};
 

@@ -97,7 +97,7 @@ async fn discover(session: &Session, word: &str) -> anyhow::Result<ApiResource> 
     match found.as_slice() {
         [] => bail!("the cluster knows no kind {word}: `kubectl api-resources` lists what it knows"),
         [(only, scope)] if scope == "Namespaced" => Ok(only.clone()),
-        [(only, _)] => bail!("{} belongs to no namespace, so no Deployment can have it", only.kind),
+        [(only, _)] => bail!("a {} belongs to no namespace, so no Deployment can have it", only.kind),
         several => {
             let names: Vec<_> = several.iter().map(|(one, _)| format!("{}.{}", one.plural, one.group)).collect();
             Err(anyhow!("{word} could be {}: write one of them", names.join(" or ")))

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 
+use super::terminal::print;
 use crate::api::crd;
 
 /// Says where the text comes from, to whoever finds it in a repository.
@@ -30,8 +31,6 @@ pub fn one(kind: &str) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// As [`all`].
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
 pub fn run() -> anyhow::Result<()> {
-    print!("{}", all()?);
-    Ok(())
+    print(&all()?)
 }

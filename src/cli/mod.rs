@@ -18,6 +18,7 @@ pub mod lint;
 pub mod objects;
 pub mod operator;
 pub mod sample;
+pub mod simulate;
 pub mod status;
 pub mod table;
 pub mod terminal;
@@ -89,6 +90,8 @@ pub enum Command {
     Completion(completion::CompletionArgs),
     /// Print the version
     Version,
+    /// Play a scenario file in a pretended cluster, and print what happens
+    Simulate(simulate::SimulateArgs),
     /// A small application to deploy, and a client for it, for demonstrations and tests
     #[command(subcommand)]
     Sample(sample::SampleCommand),

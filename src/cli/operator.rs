@@ -43,9 +43,10 @@ pub struct OperatorArgs {
     #[arg(long, env = "LANDFALL_SHUTDOWN_GRACE", default_value = "20s", value_parser = duration)]
     pub shutdown_grace: Duration,
 
-    /// The one namespace whose Packages, Profiles and Deployments are looked after [default: all]
-    #[arg(long, env = "LANDFALL_WATCH_NAMESPACE", value_parser = namespace)]
-    pub watch_namespace: Option<String>,
+    /// A namespace whose Packages, Profiles and Deployments are looked after; several with commas, or given again
+    /// [default: all]
+    #[arg(long = "watch-namespace", env = "LANDFALL_WATCH_NAMESPACES", value_parser = namespace, value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
 
     /// Whether an admission policy sees to it that the names of people on commands are true
     #[arg(long, env = "LANDFALL_ACTORS", value_enum, default_value = "unverified")]

@@ -45,6 +45,8 @@ pub struct Sight {
 /// What cannot be seen in the store.
 #[derive(Debug, Clone, Copy)]
 pub struct Beside<'a> {
+    /// The namespace that is looked at.
+    pub namespace: &'a str,
     /// What the Service of a package without Services would select; none where the package has Services.
     pub front: Option<&'a BTreeSet<Revision>>,
     /// The stable revision: its Jobs are over and done with.
@@ -55,7 +57,8 @@ pub struct Beside<'a> {
 
 /// Looks.
 pub fn see(store: &Store, owned: &Owned, beside: Beside<'_>, now: Instant) -> Sight {
-    let trust = |parts: &[Part]| parts.iter().find_map(|part| store.trusted(*part, now).err());
+    let namespace = beside.namespace;
+    let trust = |parts: &[Part]| parts.iter().find_map(|part| store.trusted(*part, namespace, now).err());
     let jobs = open_jobs(owned, beside.stable);
     let pods = pods(owned, &jobs);
     let sets: Vec<(String, Revision)> =
@@ -107,9 +110,11 @@ fn together(sets: &[&ReplicaSetView]) -> Pods {
     let counted: Vec<_> = sets.iter().filter(|set| set.base > 0 || desired == 1).collect();
     let least = |of: fn(&ReplicaSetView) -> u32| counted.iter().map(|set| units(of(set), set.base)).min().unwrap_or(0);
     let scale = least(|set| set.replicas);
+    // Whatever restart begins now, they are all older than it.
+    let outdated = sets.iter().map(|set| set.pods).fold(0, u32::saturating_add);
     // Pods of one workload that should have none: they are there to be taken.
     let some = counted.iter().any(|set| set.replicas > 0);
-    Pods { scale: if scale == 0 { u32::from(some) } else { scale }, ready: least(|set| set.ready), outdated: 0 }
+    Pods { scale: if scale == 0 { u32::from(some) } else { scale }, ready: least(|set| set.ready), outdated }
 }
 
 fn open_jobs(owned: &Owned, stable: Option<&Revision>) -> BTreeMap<Revision, Vec<(String, JobEnd)>> {

@@ -47,8 +47,8 @@ pub struct Config {
     pub lease: Timing,
     /// How long open requests may take to end after a signal.
     pub shutdown_grace: Duration,
-    /// The one namespace that is looked after; none for all.
-    pub watch_namespace: Option<String>,
+    /// The namespaces that are looked after; none for all.
+    pub watch_namespaces: Vec<String>,
     /// Whether names of people on commands can be relied on.
     pub actors: Actors,
 }
@@ -71,7 +71,7 @@ impl TryFrom<OperatorArgs> for Config {
             identity,
             shutdown_grace,
             log: _,
-            watch_namespace,
+            watch_namespaces,
             actors,
         } = args;
         let pod_name = || std::env::var("POD_NAME").ok().filter(|name| !name.is_empty());
@@ -84,6 +84,6 @@ impl TryFrom<OperatorArgs> for Config {
             ActorsArg::Verified => Actors::Verified,
             ActorsArg::Unverified => Actors::Unverified,
         };
-        Ok(Self { listen, lease_namespace, lease_name, identity, lease, shutdown_grace, watch_namespace, actors })
+        Ok(Self { listen, lease_namespace, lease_name, identity, lease, shutdown_grace, watch_namespaces, actors })
     }
 }

@@ -51,8 +51,7 @@ pub async fn drive(operator: Arc<Operator>, mut health: watch::Receiver<Health>)
         return;
     }
     let listener = listener(&operator);
-    let scope = operator.scope.clone();
-    let mut watches = start(&operator.watcher, scope.as_deref(), &operator.store, &listener);
+    let mut watches = start(&operator.watcher, &operator.scopes, &operator.store, &listener);
     let work = async {
         tokio::join!(
             work(Arc::clone(&operator), operator.rollouts.clone(), Kind::Rollout),

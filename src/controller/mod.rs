@@ -143,7 +143,7 @@ async fn operator(config: &Config, parts: (Client, Client, String), metrics: Arc
     Operator {
         writer: Writer::new(client.clone()),
         watcher,
-        scope: config.watch_namespace.clone(),
+        scopes: config.watch_namespaces.clone(),
         store: Store::default(),
         releases: Releases::default(),
         routers: Routers::default(),

@@ -33,8 +33,8 @@ pub struct Operator {
     pub writer: Writer,
     /// For watches.
     pub watcher: Client,
-    /// The one namespace that is looked after; none for all.
-    pub scope: Option<String>,
+    /// The namespaces that are looked after; none for all.
+    pub scopes: Vec<String>,
     /// What is seen.
     pub store: Store,
     /// The releases in use.

@@ -171,7 +171,7 @@ fn is_over(run: &Run, reached: Moment, (known, look): (&Known, Look<'_>), steeri
             false
         }
         Some(Stage::Drain(time)) => wait_until(reached.after(*time), "the old revision to drain", now, steering),
-        Some(Stage::Renew(before)) => renewed(run, *before, known, steering),
+        Some(Stage::Renew(before)) => renewed(run, *before, (known, now), steering),
         _ => true,
     }
 }
@@ -191,8 +191,14 @@ fn wait_until(until: Moment, what: &str, now: Moment, steering: &mut Steering) -
     false
 }
 
-fn renewed(run: &Run, before: Moment, known: &Known, steering: &mut Steering) -> bool {
+fn renewed(run: &Run, before: Moment, (known, now): (&Known, Moment), steering: &mut Steering) -> bool {
     let outdated = known.pods(&run.revision).outdated;
+    // What was seen when it began was counted before anybody knew which pods are old.
+    if now <= run.entered {
+        steering.next = Some(now.after(Duration::from_secs(1)));
+        steering.wait("old pods to be counted");
+        return false;
+    }
     if outdated == 0 {
         return true;
     }

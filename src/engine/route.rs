@@ -89,7 +89,10 @@ fn has_all(view: View<'_>, revision: &Revision) -> bool {
 }
 
 fn lower(view: View<'_>, target: &Target, to: Share, care: Care) -> Option<String> {
-    let Some(service) = &view.known.stable else { return Some("the stable Service".to_owned()) };
+    let Some(service) = &view.known.stable else {
+        // Before the first revision serves nobody is behind the stable Service, and nobody is to be served.
+        return (!target.front.is_empty()).then(|| "the stable Service".to_owned());
+    };
     if care == Care::Escape {
         return short(service, view.size.any(), "stable");
     }

@@ -13,7 +13,7 @@ use crate::engine::{
     observed::{Known, Observed, Revision},
     plan::{Plan, Reach, Router},
     recover, retire, rollback,
-    state::{Code, Hold, Origin, Run, State, Stop},
+    state::{Code, Hold, Origin, Purpose, Run, State, Stop},
     steer::{Steering, View},
     target::{self, Care},
 };
@@ -181,7 +181,15 @@ fn supersede(state: &mut State, look: Look<'_>) {
     let rehearses = look.wanted.plan.reach != Reach::Deploy;
     let newer =
         !rehearses && state.attempted.as_ref().is_some_and(|attempted| attempted.revision != look.wanted.revision);
-    let Some(run) = state.active_mut().filter(|run| newer && run.retreat.is_none()) else { return };
+    // What was read back after a lost status, and let go by a person, may be for another revision than the wanted one.
+    let other = |run: &Run| {
+        !rehearses
+            && run.purpose == Purpose::Deploy
+            && run.hold != Some(Hold::Recovered)
+            && run.revision != look.wanted.revision
+    };
+    let due = |run: &&mut Run| run.retreat.is_none() && (newer || other(run));
+    let Some(run) = state.active_mut().filter(due) else { return };
     if run.has_arrived() {
         return advance::arrive(state, look.now, look.wanted.keep);
     }

@@ -125,7 +125,8 @@ impl Sum<'_> {
     fn add(&mut self, stage: &Stage) {
         match stage {
             Stage::Admit | Stage::Hold { .. } | Stage::Approve | Stage::Drain(_) | Stage::Renew(_) => {}
-            Stage::Prepare(share) | Stage::Scale(share) => self.pods(self.size.need(*share)),
+            Stage::Prepare(share) => self.pods(self.least(*share)),
+            Stage::Scale(share) => self.pods(self.least(*share).max(self.given())),
             Stage::Weight(share) => self.weight(*share),
             Stage::Roll { surge, unavailable } => self.roll(*surge, *unavailable),
             Stage::Turn => self.turn(),
@@ -141,8 +142,17 @@ impl Sum<'_> {
         }
     }
 
+    /// The pods for a share. A revision under test keeps one even without traffic: a Service selects it.
+    fn least(&self, share: Share) -> u32 {
+        self.size.need(share).max(self.size.any())
+    }
+
+    fn given(&self) -> u32 {
+        self.target.scale.get(&self.run.revision).copied().unwrap_or_default()
+    }
+
     fn weight(&mut self, share: Share) {
-        self.pods(self.size.need(share));
+        self.pods(self.least(share));
         if self.run.plan.splits() {
             self.target.split = share;
         } else {

@@ -8,7 +8,10 @@ use std::{
 };
 
 use jsonschema::Validator;
-use landfall::api::{DEFAULT_SERVICE_ACCOUNT, command::Verb, crd};
+use landfall::{
+    api::{DEFAULT_SERVICE_ACCOUNT, command::Verb, crd},
+    cli::init::manifests::{Place, manifests},
+};
 use serde_json::{Map, Value, json};
 
 const UPDATE: &str = "LANDFALL_UPDATE_GOLDENS";
@@ -346,5 +349,41 @@ fn what_belongs_to_the_cluster_bears_the_name_of_the_release_and_no_object_is_th
         }
         seen.retain(|_, times| *times > 1);
         assert!(seen.is_empty(), "{seen:?}");
+    }
+}
+
+/// An object without what tells who made it.
+fn content(object: &Value) -> Value {
+    let mut object = object.clone();
+    object["metadata"].as_object_mut().unwrap().remove("labels");
+    object
+}
+
+#[test]
+fn the_chart_and_init_prepare_a_namespace_alike() {
+    let extra = yaml(EVERYTHING)["deployer"]["extraRules"].as_array().unwrap().len();
+    for namespace in ["shop", "bank"] {
+        let place = Place {
+            namespace: namespace.to_owned(),
+            operator_namespace: "landfall-system".to_owned(),
+            operator_account: "carrier".to_owned(),
+        };
+        let mut of_init: Vec<_> = manifests(&place).iter().map(content).collect();
+        let names: BTreeSet<_> = of_init.iter().map(|object| object["metadata"]["name"].clone().to_string()).collect();
+        let here = objects(GOLDENS[1]).into_iter().filter(|object| object["metadata"]["namespace"] == namespace);
+        let mut of_chart: Vec<_> = here
+            .filter(|object| names.contains(&object["metadata"]["name"].to_string()))
+            .map(|object| content(&object))
+            .collect();
+        for role in &mut of_chart {
+            if role["kind"] == "Role" && role["metadata"]["name"] == DEFAULT_SERVICE_ACCOUNT {
+                let rules = role["rules"].as_array_mut().unwrap();
+                rules.truncate(rules.len() - extra);
+            }
+        }
+        for objects in [&mut of_init, &mut of_chart] {
+            objects.sort_by_key(|object| (object["kind"].to_string(), object["metadata"]["name"].to_string()));
+        }
+        assert_eq!(of_init, of_chart, "{namespace}");
     }
 }

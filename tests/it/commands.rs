@@ -179,10 +179,7 @@ fn a_refusal_ends_with_1_and_names_what_to_type_instead() {
     assert_eq!(err, expected);
     cluster.operator(answering("Stale", ""));
     let (code, _, err) = run(&mut cluster.landfall(&["abort", "shop"]));
-    assert!(
-        code == 1 && err.contains("came too late; it was about deploy-2") && err.contains("landfall status shop"),
-        "{err}"
-    );
+    assert!(code == 1 && err.contains("abort about deploy-2 is stale; look with: landfall status shop\n"), "{err}");
 }
 
 #[test]
@@ -212,9 +209,11 @@ fn a_command_waits_for_the_end_of_the_run_where_that_is_asked_for() {
         answer(object);
         object["status"]["phase"] = json!("RolledBack");
     });
-    let (code, out, _) = run(&mut cluster.landfall(&["abort", "shop", "--wait"]));
-    assert_eq!(code, 1, "{out}");
-    assert!(out.starts_with("shop: abort: done\nRolledBack | "), "{out}");
+    for (verb, expected) in [("promote", 1), ("abort", 0)] {
+        let (code, out, _) = run(&mut cluster.landfall(&[verb, "shop", "--wait"]));
+        assert_eq!(code, expected, "{out}");
+        assert!(out.starts_with(&format!("shop: {verb}: done\nRolledBack | ")), "{out}");
+    }
 }
 
 #[test]
@@ -407,6 +406,16 @@ fn completion_names_the_commands_in_every_shell() {
     assert_eq!(run(&mut landfall(&["completion", "cmd"])).0, 2);
     let (_, out, _) = run(&mut landfall(&["version"]));
     assert_eq!(out, format!("landfall {}\n", landfall::telemetry::version()));
+}
+
+#[test]
+fn a_reader_that_hangs_up_ends_a_command_in_silence() {
+    for arguments in [&["completion", "bash"][..], &["crds"], &["init", "shop", "--dry-run"], &["version"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = landfall(arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -23,6 +23,8 @@ mod probe;
 mod refusals;
 mod release;
 mod rollout;
+mod random_stories;
+mod rollout;
 mod sample;
 mod scenarios;
 mod sim;

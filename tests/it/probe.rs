@@ -7,13 +7,14 @@ use std::{
 };
 
 use http::header::AUTHORIZATION;
+use kube::Client;
 use landfall::{
     analysis::{
         answer::{BODY_MAX, ProbeError, Reply},
         http::{Names, Request, ServiceAddress, request},
     },
     api::check::Check,
-    cluster::probe::{Prober, forbidden::Forbidden, secrets::Secrets},
+    cluster::probe::{Prober, api_server, forbidden::Forbidden, secrets::Secrets},
     engine::verdict::Measurement,
 };
 use rustls::{
@@ -104,12 +105,12 @@ fn found(location: &str) -> (String, Then) {
     (format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"), Then::Close)
 }
 
-fn check(http: Value) -> Check {
+fn check(http: &Value) -> Check {
     serde_json::from_value(json!({"name": "up", "http": http})).unwrap()
 }
 
 fn asking(url: &str) -> Request {
-    request(&check(json!({"url": url, "timeout": "30s"})), &Names::default()).unwrap()
+    request(&check(&json!({"url": url, "timeout": "30s"})), &Names::default()).unwrap()
 }
 
 fn addresses(all: &[&str]) -> BTreeSet<IpAddr> {
@@ -156,7 +157,7 @@ async fn an_answer_has_its_status_and_body_and_every_probe_its_own_connection() 
 #[tokio::test]
 async fn head_asks_without_a_body() {
     let server = Server::start(|_| ("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n".to_owned(), Then::Hang)).await;
-    let check = check(json!({"url": server.url("/"), "method": "HEAD"}));
+    let check = check(&json!({"url": server.url("/"), "method": "HEAD"}));
     let request = request(&check, &Names::default()).unwrap();
     let reply = prober(&[]).ask(&request, &Secrets::default()).await.unwrap();
     assert_eq!((reply.status, reply.body.len()), (200, 0));
@@ -176,7 +177,7 @@ async fn redirects_are_followed_to_the_third() {
     assert_eq!(ask(&server.url("/1")).await.unwrap().body, b"here");
     assert_eq!(ask(&server.url("/0")).await.unwrap_err(), ProbeError::TooManyRedirects(3));
     assert_eq!(server.seen().len(), 8);
-    let expected = check(json!({"url": server.url("/1"), "expectedStatus": [302]}));
+    let expected = check(&json!({"url": server.url("/1"), "expectedStatus": [302]}));
     let reply = prober(&[]).ask(&request(&expected, &Names::default()).unwrap(), &Secrets::default()).await.unwrap();
     assert_eq!(reply.status, 302, "a redirect that is expected by its number is the answer");
 }
@@ -215,7 +216,7 @@ async fn loopback_is_not_asked_by_name_by_number_or_as_a_services_address() {
     }
     let service = ServiceAddress { host: "shop.svc".to_owned(), address: "127.0.0.1".parse().ok(), port };
     let names = Names { candidate: Some(&service) };
-    let request = request(&check(json!({"url": "http://{{candidate.service}}/"})), &names).unwrap();
+    let request = request(&check(&json!({"url": "http://{{candidate.service}}/"})), &names).unwrap();
     assert!(matches!(strict.ask(&request, &Secrets::default()).await, Err(ProbeError::Forbidden(_))));
     assert_eq!(prober(&[]).ask(&request, &Secrets::default()).await.unwrap().body, b"secret", "the address is used");
     assert!(server.seen()[0].to_lowercase().contains(&format!("\r\nhost: shop.svc:{port}\r\n")));
@@ -237,7 +238,7 @@ async fn a_secret_is_sent_to_the_host_that_was_named_and_to_no_other() {
     secrets.add(&AUTHORIZATION, b"Bearer hush\n").unwrap();
     let header = json!({"name": "Authorization", "secret": {"name": "s", "key": "k"}});
     let with = |path: &str| {
-        let check = check(json!({"url": server.url(path), "headers": [header.clone()]}));
+        let check = check(&json!({"url": server.url(path), "headers": [header.clone()]}));
         request(&check, &Names::default()).unwrap()
     };
     for path in ["/same", "/other"] {
@@ -265,7 +266,7 @@ async fn a_slow_answer_ends_with_the_time() {
     })
     .await;
     for path in ["/silent", "/head", "/body"] {
-        let check = check(json!({"url": server.url(path), "timeout": "1500ms"}));
+        let check = check(&json!({"url": server.url(path), "timeout": "1500ms"}));
         let request = request(&check, &Names::default()).unwrap();
         let error = prober(&[]).ask(&request, &Secrets::default()).await.unwrap_err();
         assert_eq!(error.to_string(), "nothing within 1s500ms", "{path}");
@@ -309,7 +310,7 @@ async fn no_server_and_no_name_are_no_answer() {
         ProbeError::Broken("connection refused".to_owned())
     );
     assert_eq!(ask("http://nowhere.invalid/").await.unwrap_err(), ProbeError::Unresolved("nowhere.invalid".to_owned()));
-    let check = check(json!({"url": format!("http://127.0.0.1:{port}/")}));
+    let check = check(&json!({"url": format!("http://127.0.0.1:{port}/")}));
     let request = request(&check, &Names::default()).unwrap();
     let measured = prober(&[]).measure(&check, &request, &Secrets::default()).await;
     assert_eq!(measured, Measurement::Unknown("no answer: connection refused".to_owned()));
@@ -319,7 +320,7 @@ async fn no_server_and_no_name_are_no_answer() {
 async fn an_answer_is_judged_by_its_expression() {
     let server = Server::start(|_| ok(r#"{"errors": 3}"#)).await;
     let measured = async |failure: &str| {
-        let mut check = check(json!({"url": server.url("/")}));
+        let mut check = check(&json!({"url": server.url("/")}));
         check.failure = Some(failure.to_owned());
         let request = request(&check, &Names::default()).unwrap();
         prober(&[]).measure(&check, &request, &Secrets::default()).await
@@ -375,4 +376,31 @@ async fn https_is_asked_where_the_certificate_is_trusted_and_for_that_name() {
     let error =
         trusting.ask(&asking(&format!("https://localhost:{}/", plain.address.port())), &Secrets::default()).await;
     assert!(matches!(error, Err(ProbeError::Tls(_))), "{error:?}");
+}
+
+/// A client of an API server that has these objects under these paths and nothing else.
+fn api(objects: Vec<(&'static str, Value)>) -> Client {
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let found = objects.iter().find(|(path, _)| *path == request.uri().path()).map(|(_, object)| object.clone());
+        let status = json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "message": "no", "code": 404});
+        let code = if found.is_some() { 200 } else { 404 };
+        let body = axum::body::Body::from(found.unwrap_or(status).to_string());
+        std::future::ready(Ok::<_, tower::BoxError>(http::Response::builder().status(code).body(body).unwrap()))
+    });
+    Client::new(service, "default")
+}
+
+#[tokio::test]
+async fn the_api_server_is_known_by_all_its_addresses() {
+    let service = json!({"spec": {"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd00::1"]}});
+    let slice = json!({"addressType": "IPv4", "endpoints": [{"addresses": ["192.168.7.2", "192.168.7.3"]}]});
+    let client = api(vec![
+        ("/api/v1/namespaces/default/services/kubernetes", service),
+        ("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", json!({"metadata": {}, "items": [slice]})),
+    ]);
+    let found = api_server::addresses(&client, "https://[2001:db8::7]:6443").await.unwrap();
+    let expected = ["10.96.0.1", "fd00::1", "192.168.7.2", "192.168.7.3", "2001:db8::7"];
+    assert!(found.is_superset(&addresses(&expected)), "{found:?}");
+    // Without knowing them, nobody may be asked.
+    assert!(api_server::addresses(&api(Vec::new()), "https://192.168.7.9:6443").await.is_err());
 }

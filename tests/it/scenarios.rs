@@ -8,10 +8,13 @@ use std::{
     thread,
 };
 
-use crate::sim::{
-    scenario::{PlanFile, Scenario},
-    story::Story,
+use landfall::simulation::{
+    plan::PlanFile,
+    scenario::Scenario,
+    story::{Told, play},
 };
+
+use crate::sim::invariants::Watch;
 
 const SEEDS: u64 = 200;
 /// For what is played at every stage of every strategy.
@@ -33,8 +36,11 @@ pub fn scenarios() -> Vec<(PathBuf, Scenario)> {
 fn every_scenario_reads_like_its_transcript() {
     let mut wrong = Vec::new();
     for (path, scenario) in scenarios() {
-        let told = match panic::catch_unwind(AssertUnwindSafe(|| Story::new(&scenario, None).play(None).transcript)) {
-            Ok(told) => told,
+        let told = match panic::catch_unwind(AssertUnwindSafe(|| tell(&scenario, None))) {
+            Ok(told) => match told.unexpected {
+                Some(text) => format!("{text}\n{}", told.transcript),
+                None => told.transcript,
+            },
             Err(_) => format!("{} broke", scenario.title),
         };
         let golden = path.with_extension("golden");
@@ -103,8 +109,13 @@ fn failure_unless_late(scenario: &Scenario, seed: u64) -> Option<String> {
 
 /// What broke under this seed.
 fn failure(scenario: &Scenario, seed: u64) -> Option<String> {
-    let played = panic::catch_unwind(AssertUnwindSafe(|| Story::new(scenario, Some(seed)).play(Some(seed)).transcript));
-    let cause = played.err()?;
-    let text = cause.downcast_ref::<String>().map_or("an invariant broke; its text is above", String::as_str);
+    let text = match panic::catch_unwind(AssertUnwindSafe(|| tell(scenario, Some(seed)))) {
+        Ok(told) => format!("{}\n{}", told.unexpected?, told.transcript),
+        Err(cause) => cause.downcast_ref::<String>().map_or("an invariant broke", String::as_str).to_owned(),
+    };
     Some(format!("{}, seed {seed}: {text}", scenario.title))
+}
+
+fn tell(scenario: &Scenario, seed: Option<u64>) -> Told {
+    play(scenario, seed, &mut Watch::default())
 }

@@ -68,6 +68,17 @@ pub struct Goal<'a> {
     pub name: &'a str,
     /// A run that had ended before, whose end therefore is none.
     pub over: Option<&'a str>,
+    /// What is hoped for.
+    pub hope: Hope,
+}
+
+/// Which end of a run is a good one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hope {
+    /// What is wanted is in force.
+    Success,
+    /// The run is over: somebody asked for its end.
+    Over,
 }
 
 impl Goal<'_> {
@@ -75,7 +86,8 @@ impl Goal<'_> {
     pub fn end(self, deployment: &Deployment) -> Option<End> {
         let run = deployment.status.as_ref().and_then(|status| status.run.as_ref());
         let is_old = self.over.is_some() && run.map(|run| run.id.as_str()) == self.over;
-        if is_old { None } else { report::end(deployment) }
+        let end = report::end(deployment).filter(|_| !is_old)?;
+        Some(if self.hope == Hope::Over { End::Well } else { end })
     }
 }
 
@@ -87,7 +99,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     access::run(async {
         let session = args.cluster.open().await?;
         let until = if args.no_watch { Until::Drawn } else { Until::Ended };
-        let goal = Goal { name: &args.name, over: None };
+        let goal = Goal { name: &args.name, over: None, hope: Hope::Success };
         within(args.timeout, goal, follow(&session, goal, args.output, until)).await
     })
 }

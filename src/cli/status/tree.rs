@@ -137,7 +137,7 @@ impl Instance {
         let trouble = containers().find_map(|one| one.pointer("/state/waiting/reason")?.as_str());
         let phase = status["phase"].as_str().unwrap_or("Unknown");
         let words = match (pod.metadata.deletion_timestamp.is_some(), is_ready) {
-            (true, _) => "ends".to_owned(),
+            (true, _) => "terminating".to_owned(),
             (false, true) => "ready".to_owned(),
             (false, false) => trouble.unwrap_or(phase).to_owned(),
         };

@@ -34,7 +34,7 @@ use crate::{
         access::{Session, ask},
         objects::{self, Event, Kind, follow_one, is_refused},
         program,
-        status::{self, Goal},
+        status::{self, Goal, Hope},
         terminal::{note, say},
     },
 };
@@ -149,7 +149,7 @@ impl Asked<'_> {
         match answer.result {
             CommandResult::Refused => bail!("{name}: {verb} was refused{because}{}", self.instead(&because)),
             CommandResult::Stale => bail!(
-                "{name}: {verb} came too late{because}; it was about {}, which is not there any more. Look with `{}`",
+                "{name}: {verb} about {} is stale{because}; look with: {}",
                 self.value.split(' ').next().unwrap_or_default(),
                 self.args.typed_words("status"),
             ),
@@ -160,7 +160,8 @@ impl Asked<'_> {
             return Ok(ExitCode::SUCCESS);
         }
         let left = self.args.timeout.map(|timeout| timeout.saturating_sub(self.started.elapsed()));
-        status::to_the_end(session, Goal { name, over: self.over.as_deref() }, left).await
+        let hope = if matches!(self.verb, Verb::Abort | Verb::Cancel) { Hope::Over } else { Hope::Success };
+        status::to_the_end(session, Goal { name, over: self.over.as_deref(), hope }, left).await
     }
 
     /// The command to type instead, where the refusal names one.

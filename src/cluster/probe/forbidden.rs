@@ -83,6 +83,7 @@ fn local_nat64(v6: Ipv6Addr) -> Ipv4Addr {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

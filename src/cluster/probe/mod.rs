@@ -18,7 +18,7 @@ use std::{
 
 use http::{StatusCode, header::LOCATION};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, sync::Semaphore, time::Instant};
 use tokio_rustls::TlsConnector;
 
 use self::{exchange::Incoming, forbidden::Forbidden, secrets::Secrets};
@@ -36,7 +36,9 @@ use crate::{
 const REDIRECTS_MAX: usize = 3;
 /// How many addresses of one name are tried.
 const ADDRESSES_MAX: usize = 4;
-/// How long the judgement of an answer may take.
+/// How many answers are judged by expressions at the same time: each may take a processor and tens of megabytes.
+const JUDGEMENTS_MAX: usize = 2;
+/// How long the judgement of an answer may take, the wait for its turn included.
 const JUDGEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends probes. Made once.
@@ -45,6 +47,7 @@ pub struct Prober {
     /// None where there is no root certificate at all.
     tls: Option<TlsConnector>,
     forbidden: Forbidden,
+    judgements: Arc<Semaphore>,
 }
 
 impl Prober {
@@ -63,7 +66,7 @@ impl Prober {
         let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = versions.ok().filter(|_| !roots.is_empty());
         let tls = config.map(|config| Arc::new(config.with_root_certificates(roots).with_no_client_auth()).into());
-        Self { tls, forbidden }
+        Self { tls, forbidden, judgements: Arc::new(Semaphore::new(JUDGEMENTS_MAX)) }
     }
 
     /// Asks and judges: one measurement of a check. Expressions run on a thread for blocking work.
@@ -75,13 +78,22 @@ impl Prober {
         if check.success.is_none() && check.failure.is_none() {
             return judge(check, &reply);
         }
-        let check = check.clone();
-        let judgement = tokio::task::spawn_blocking(move || judge(&check, &reply));
-        match tokio::time::timeout(JUDGEMENT_TIMEOUT, judgement).await {
-            Ok(Ok(measurement)) => measurement,
-            Ok(Err(_)) => Measurement::Unknown("the expression could not be evaluated: simplify it".to_owned()),
+        match tokio::time::timeout(JUDGEMENT_TIMEOUT, self.judge_aside(check.clone(), reply)).await {
+            Ok(Some(measurement)) => measurement,
+            Ok(None) => Measurement::Unknown("the expression could not be evaluated: simplify it".to_owned()),
             Err(_) => Measurement::Unknown("the expression takes too long on this answer: simplify it".to_owned()),
         }
+    }
+
+    /// Judges on a thread for blocking work. The turn is given back when the work has ended, even if nobody waits any more.
+    async fn judge_aside(&self, check: Check, reply: Reply) -> Option<Measurement> {
+        let turn = Arc::clone(&self.judgements).acquire_owned().await.ok()?;
+        let judgement = tokio::task::spawn_blocking(move || {
+            let measurement = judge(&check, &reply);
+            drop(turn);
+            measurement
+        });
+        judgement.await.ok()
     }
 
     /// Sends a request and follows its redirects.

@@ -36,6 +36,7 @@ impl fmt::Debug for Secrets {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use http::header::AUTHORIZATION;
 

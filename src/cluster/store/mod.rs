@@ -116,7 +116,7 @@ struct Tables {
     http_routes: Table<RouteView>,
     grpc_routes: Table<RouteView>,
     jobs: Table<JobView>,
-    watched: BTreeMap<Part, Watched>,
+    watched: BTreeMap<(Part, String), Watched>,
 }
 
 /// All projections. Cheap to share.
@@ -221,19 +221,30 @@ impl Store {
         }
     }
 
+    /// Says what is going to be watched: these namespaces, or all. Before that nothing is complete.
+    pub fn expect(&self, scopes: &[String]) {
+        let mut tables = self.write();
+        for part in Part::ALL {
+            for scope in scopes {
+                tables.watched.entry((part, scope.clone())).or_default();
+            }
+        }
+    }
+
     /// Whether the first list of every part has arrived.
     pub fn is_synced(&self) -> bool {
         let tables = self.read();
-        Part::ALL.iter().all(|part| tables.watched.get(part).is_some_and(|watched| watched.synced))
+        !tables.watched.is_empty() && tables.watched.values().all(|watched| watched.synced)
     }
 
-    /// Whether what a part says can be relied on.
+    /// Whether what a part says of a namespace can be relied on.
     ///
     /// # Errors
     /// Says why not.
-    pub fn trusted(&self, part: Part, now: Instant) -> Result<(), String> {
+    pub fn trusted(&self, part: Part, namespace: &str, now: Instant) -> Result<(), String> {
         let tables = self.read();
-        let watched = tables.watched.get(&part).cloned().unwrap_or_default();
+        let one = tables.watched.get(&(part, namespace.to_owned()));
+        let watched = one.or_else(|| tables.watched.get(&(part, String::new()))).cloned().unwrap_or_default();
         if !watched.synced {
             let cause = watched.failing.map(|(_, cause)| format!(": {cause}")).unwrap_or_default();
             return Err(format!("the {} have not been listed yet{cause}", part.word()));
@@ -246,8 +257,8 @@ impl Store {
         }
     }
 
-    fn mark(&self, part: Part, change: impl FnOnce(&mut Watched)) {
-        change(self.write().watched.entry(part).or_default());
+    fn mark(&self, part: Part, scope: &str, change: impl FnOnce(&mut Watched)) {
+        change(self.write().watched.entry((part, scope.to_owned())).or_default());
     }
 }
 

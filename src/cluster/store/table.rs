@@ -23,14 +23,14 @@ pub trait Item {
 /// A table.
 pub struct Table<V> {
     families: HashMap<Key, Family<V>>,
-    /// What a list under way has brought so far.
-    listed: Option<HashSet<(Key, Arc<str>)>>,
+    /// What the lists under way have brought so far, by the namespace that they are of; the empty one is all.
+    listed: HashMap<String, HashSet<(Key, Arc<str>)>>,
     empty: Family<V>,
 }
 
 impl<V> Default for Table<V> {
     fn default() -> Self {
-        Self { families: HashMap::new(), listed: None, empty: BTreeMap::new() }
+        Self { families: HashMap::new(), listed: HashMap::new(), empty: BTreeMap::new() }
     }
 }
 
@@ -69,8 +69,10 @@ impl<V: Item> Table<V> {
     /// Takes an object in. False where the same version, or a newer one, is there already.
     pub fn put(&mut self, value: V) -> bool {
         let (owner, name): (Key, Arc<str>) = (value.owner(), value.name().into());
-        if let Some(listed) = &mut self.listed {
-            listed.insert((owner.clone(), Arc::clone(&name)));
+        for (scope, listed) in &mut self.listed {
+            if is_in(scope, &owner) {
+                listed.insert((owner.clone(), Arc::clone(&name)));
+            }
         }
         let family = self.families.entry(owner).or_default();
         if family.get(&name).is_some_and(|known| known.version() >= value.version() && value.version() > 0) {
@@ -90,17 +92,18 @@ impl<V: Item> Table<V> {
         }
     }
 
-    /// A new list begins.
-    pub fn begin(&mut self) {
-        self.listed = Some(HashSet::new());
+    /// A new list of a namespace begins; the empty one is all.
+    pub fn begin(&mut self, scope: &str) {
+        self.listed.insert(scope.to_owned(), HashSet::new());
     }
 
     /// The list is complete: what it did not bring is gone. Returns the owners of that.
-    pub fn finish(&mut self) -> Vec<Key> {
-        let Some(listed) = self.listed.take() else { return Vec::new() };
+    pub fn finish(&mut self, scope: &str) -> Vec<Key> {
+        let Some(listed) = self.listed.remove(scope) else { return Vec::new() };
         let gone: Vec<(Key, Arc<str>)> = self
             .families
             .iter()
+            .filter(|(owner, _)| is_in(scope, owner))
             .flat_map(|(owner, family)| family.keys().map(|name| (owner.clone(), Arc::clone(name))))
             .filter(|place| !listed.contains(place))
             .collect();
@@ -109,6 +112,10 @@ impl<V: Item> Table<V> {
         }
         gone.into_iter().map(|(owner, _)| owner).collect()
     }
+}
+
+fn is_in(scope: &str, owner: &Key) -> bool {
+    scope.is_empty() || scope == &*owner.namespace
 }
 
 #[cfg(test)]
@@ -147,10 +154,12 @@ mod tests {
         let mut table = Table::default();
         table.put(Thing("a", "x", 1));
         table.put(Thing("b", "y", 1));
-        table.begin();
+        table.begin("elsewhere");
+        assert_eq!(table.finish("elsewhere"), [], "a list says nothing of other namespaces");
+        table.begin("");
         table.put(Thing("a", "x", 1));
-        assert_eq!(table.finish(), [Key::new("ns", "b")]);
+        assert_eq!(table.finish(""), [Key::new("ns", "b")]);
         assert_eq!((table.len(), table.is_empty()), (1, false));
-        assert_eq!(table.finish(), []);
+        assert_eq!(table.finish(""), []);
     }
 }

@@ -53,32 +53,40 @@ pub enum Change {
 /// Who hears of changes.
 pub type Listener = Arc<dyn Fn(Change) + Send + Sync>;
 
-/// Watches everything. The tasks end when the set is dropped.
-pub fn start(client: &Client, scope: Option<&str>, store: &Store, listener: &Listener) -> JoinSet<()> {
+/// Watches everything in these namespaces; in all where none is named. The tasks end when the set is dropped.
+pub fn start(client: &Client, namespaces: &[String], store: &Store, listener: &Listener) -> JoinSet<()> {
+    let everywhere = [String::new()];
+    let scopes = if namespaces.is_empty() { &everywhere } else { namespaces };
+    store.expect(scopes);
     let mut tasks = JoinSet::new();
-    let watch = Watch { client, scope, store, listener };
+    for scope in scopes {
+        watch_all(&mut tasks, Watch { client, scope, store, listener });
+    }
+    tasks
+}
+
+fn watch_all(tasks: &mut JoinSet<()>, watch: Watch<'_>) {
     let all = watcher::Config::default().page_size(PAGE);
     let ours = all.clone().labels(DEPLOYMENT_LABEL);
-    watch.guarded::<Package, _>(&mut tasks, (Part::Packages, &all), PackageView::of, |tables| &mut tables.packages);
-    watch.guarded::<Profile, _>(&mut tasks, (Part::Profiles, &all), whole, |tables| &mut tables.profiles);
-    watch.guarded::<Deployment, _>(&mut tasks, (Part::Deployments, &all), trimmed, |tables| &mut tables.deployments);
+    watch.guarded::<Package, _>(tasks, (Part::Packages, &all), PackageView::of, |tables| &mut tables.packages);
+    watch.guarded::<Profile, _>(tasks, (Part::Profiles, &all), whole, |tables| &mut tables.profiles);
+    watch.guarded::<Deployment, _>(tasks, (Part::Deployments, &all), trimmed, |tables| &mut tables.deployments);
     let kind = ApiResource::erase::<ReplicaSet>(&());
     let api = watch.api::<ReplicaSetObject>(&kind);
-    watch.plain(&mut tasks, (Part::ReplicaSets, &ours, api), ReplicaSetView::of, |tables| &mut tables.replica_sets);
+    watch.plain(tasks, (Part::ReplicaSets, &ours, api), ReplicaSetView::of, |tables| &mut tables.replica_sets);
     let kind = ApiResource::erase::<Service>(&());
     let api = watch.api::<ServiceObject>(&kind);
-    watch.plain(&mut tasks, (Part::Services, &ours, api), ServiceView::of, |tables| &mut tables.services);
+    watch.plain(tasks, (Part::Services, &ours, api), ServiceView::of, |tables| &mut tables.services);
     let kind = ApiResource::erase::<EndpointSlice>(&());
     let api = watch.api::<DynamicObject>(&kind);
-    watch.plain(&mut tasks, (Part::Slices, &ours, api), slice, |tables| &mut tables.slices);
+    watch.plain(tasks, (Part::Slices, &ours, api), slice, |tables| &mut tables.slices);
     let api = watch.api::<DynamicObject>(&route_kind("HTTPRoute", "httproutes"));
-    watch.plain(&mut tasks, (Part::HttpRoutes, &ours, api), route, |tables| &mut tables.http_routes);
+    watch.plain(tasks, (Part::HttpRoutes, &ours, api), route, |tables| &mut tables.http_routes);
     let api = watch.api::<DynamicObject>(&route_kind("GRPCRoute", "grpcroutes"));
-    watch.plain(&mut tasks, (Part::GrpcRoutes, &ours, api), route, |tables| &mut tables.grpc_routes);
+    watch.plain(tasks, (Part::GrpcRoutes, &ours, api), route, |tables| &mut tables.grpc_routes);
     let kind = ApiResource::erase::<Job>(&());
     let api = watch.api::<JobObject>(&kind);
-    watch.plain(&mut tasks, (Part::Jobs, &ours, api), JobView::of, |tables| &mut tables.jobs);
-    tasks
+    watch.plain(tasks, (Part::Jobs, &ours, api), JobView::of, |tables| &mut tables.jobs);
 }
 
 /// The kinds of routes are no part of the client's types.
@@ -117,7 +125,7 @@ fn route(object: &DynamicObject) -> Option<RouteView> {
 #[derive(Clone, Copy)]
 struct Watch<'a> {
     client: &'a Client,
-    scope: Option<&'a str>,
+    scope: &'a str,
     store: &'a Store,
     listener: &'a Listener,
 }
@@ -131,8 +139,8 @@ impl Watch<'_> {
         K: Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
     {
         match self.scope {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
-            None => Api::all_with(self.client.clone(), kind),
+            "" => Api::all_with(self.client.clone(), kind),
+            namespace => Api::namespaced_with(self.client.clone(), namespace, kind),
         }
     }
 
@@ -154,15 +162,20 @@ impl Watch<'_> {
         V: Item + Send + Sync + 'static,
     {
         let api: Api<DeserializeGuard<K>> = match self.scope {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
+            "" => Api::all(self.client.clone()),
+            namespace => Api::namespaced(self.client.clone(), namespace),
         };
-        let sink = Sink { part, store: self.store.clone(), listener: Arc::clone(self.listener), place };
+        let sink = self.sink(part, place);
         let read = move |object: &DeserializeGuard<K>| match &object.0 {
             Ok(object) => Ok(project(object)),
             Err(broken) => Err(broken.error.clone()),
         };
         tasks.spawn(run(api, config.clone(), read, sink));
+    }
+
+    fn sink<V>(&self, part: Part, place: Place<V>) -> Sink<V> {
+        let (store, listener) = (self.store.clone(), Arc::clone(self.listener));
+        Sink { part, scope: self.scope.to_owned(), store, listener, place }
     }
 
     fn plain<K, V>(
@@ -175,7 +188,7 @@ impl Watch<'_> {
         K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
         V: Item + Send + Sync + 'static,
     {
-        let sink = Sink { part, store: self.store.clone(), listener: Arc::clone(self.listener), place };
+        let sink = self.sink(part, place);
         tasks.spawn(run(api, config.clone(), move |object: &K| Ok(project(object)), sink));
     }
 }
@@ -201,6 +214,7 @@ async fn run<K, V>(
 /// Where the events of one watch go.
 struct Sink<V> {
     part: Part,
+    scope: String,
     store: Store,
     listener: Listener,
     place: Place<V>,
@@ -209,11 +223,11 @@ struct Sink<V> {
 impl<V: Item> Sink<V> {
     fn take<K: Resource>(&mut self, event: Event<K>, read: &impl Fn(&K) -> Result<Option<V>, String>) {
         match event {
-            Event::Init => (self.place)(&mut self.store.write()).begin(),
+            Event::Init => (self.place)(&mut self.store.write()).begin(&self.scope),
             Event::InitApply(object) => drop(self.put(&object, read)),
             Event::InitDone => {
-                (self.place)(&mut self.store.write()).finish();
-                self.store.mark(self.part, |watched| watched.synced = true);
+                (self.place)(&mut self.store.write()).finish(&self.scope);
+                self.store.mark(self.part, &self.scope, |watched| watched.synced = true);
                 (self.listener)(Change::Listed(self.part));
             }
             Event::Apply(object) => {
@@ -223,17 +237,17 @@ impl<V: Item> Sink<V> {
             }
             Event::Delete(object) => self.drop(&object, read),
         }
-        self.store.mark(self.part, |watched| watched.failing = None);
+        self.store.mark(self.part, &self.scope, |watched| watched.failing = None);
     }
 
     fn nothing(&self) {
         {
             let mut tables = self.store.write();
             let table = (self.place)(&mut tables);
-            table.begin();
-            table.finish();
+            table.begin(&self.scope);
+            table.finish(&self.scope);
         }
-        self.store.mark(self.part, |watched| (watched.synced, watched.failing) = (true, None));
+        self.store.mark(self.part, &self.scope, |watched| (watched.synced, watched.failing) = (true, None));
         (self.listener)(Change::Listed(self.part));
     }
 
@@ -275,7 +289,7 @@ impl<V: Item> Sink<V> {
         };
         debug!(part = self.part.word(), cause, "a watch broke and starts again");
         let mut first = false;
-        self.store.mark(self.part, |watched| {
+        self.store.mark(self.part, &self.scope, |watched| {
             first = watched.failing.is_none();
             let since = watched.failing.take().map_or_else(Instant::now, |(since, _)| since);
             watched.failing = Some((since, cause.clone()));

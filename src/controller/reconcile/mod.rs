@@ -193,6 +193,7 @@ impl<'a> Scene<'a> {
         let controllers = self.operator.routers.of(&self.operator.writer, parents).await;
         let state = self.prior.as_ref().map(|record| &record.state);
         let beside = Beside {
+            namespace: &self.ground.namespace,
             front: self.front(),
             stable: state.and_then(|state| state.stable.as_ref()),
             controllers: &controllers,

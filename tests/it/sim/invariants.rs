@@ -3,18 +3,21 @@
 
 use std::collections::BTreeMap;
 
-use landfall::engine::{
-    action::Action,
-    moment::Moment,
-    observed::{Observed, Revision, Seen},
-    plan::Router,
-    share::{Share, need},
-    stage::Stage,
-    state::{Hold, Purpose, Run, State},
-    step::{Look, Step, step},
+use landfall::{
+    engine::{
+        action::Action,
+        observed::{Observed, Revision, Seen},
+        plan::{Reach, Router, Strategy},
+        share::{Share, need},
+        stage::Stage,
+        state::{Hold, Purpose, Run, State},
+        step::{Look, Step, step},
+    },
+    simulation::{
+        witness::Witness,
+        world::{Svc, World},
+    },
 };
-
-use super::world::{Svc, World};
 
 fn reaches(service: Option<&Svc>, revision: &Revision) -> bool {
     service.is_some_and(|service| {
@@ -34,13 +37,14 @@ fn share(world: &World, run: &Run, revision: &Revision) -> Share {
 }
 
 /// Judges one write just before it happens.
-pub fn before_write(world: &World, state: &State, desired: u32, action: &Action) {
+fn before_write(world: &World, state: &State, desired: u32, action: &Action) {
     let Some(run) = &state.run else { return };
     match action {
         Action::Scale { revision, to, .. } => {
             let now = world.revisions.get(revision).map_or(0, |set| set.scale);
             if *to < now && state.stopped.is_none() {
                 shrinks(world, run, desired, revision, *to);
+                stays_available(world, run, desired, (revision, *to));
             }
         }
         Action::Delete(revision) => shrinks(world, run, desired, revision, 0),
@@ -54,13 +58,26 @@ pub fn before_write(world: &World, state: &State, desired: u32, action: &Action)
 }
 
 fn shrinks(world: &World, run: &Run, desired: u32, revision: &Revision, to: u32) {
+    if desired == 0 {
+        return;
+    }
     let selected = [&world.stable, &world.candidate].into_iter().flatten().any(|s| s.selects.contains(revision));
     assert!(to >= u32::from(selected), "{revision} scaled to {to} while a Service selects it");
     let both = !run.plan.splits() && world.stable.as_ref().is_some_and(|service| service.selects.len() > 1);
     if !both {
-        let needed = need(desired.max(1), share(world, run, revision), run.plan.headroom);
+        let needed = need(desired, share(world, run, revision), run.plan.headroom);
         assert!(to >= needed, "{revision} scaled to {to}, its share needs {needed}");
     }
+}
+
+/// A rolling replacement takes no ready pod beyond what may be missing.
+fn stays_available(world: &World, run: &Run, desired: u32, (revision, to): (&Revision, u32)) {
+    let Strategy::Rolling(rolling) = &run.plan.strategy else { return };
+    let ready = |name: &Revision| world.revisions.get(name).map_or(0, |set| set.ready(world.now));
+    let before: u32 = world.revisions.keys().map(ready).sum();
+    let taken = ready(revision).saturating_sub(to);
+    let least = desired.saturating_sub(rolling.max_unavailable);
+    assert!(taken == 0 || before < least || before - taken >= least, "{before} ready pods of {desired}, {taken} taken");
 }
 
 fn turns(world: &World, run: &Run, width: usize) {
@@ -72,18 +89,38 @@ fn turns(world: &World, run: &Run, width: usize) {
     }
 }
 
+/// Every how many decisions one is made again.
+const SAMPLE: u32 = 5;
+
 /// What is compared from one decision to the next.
 #[derive(Default)]
 pub struct Watch {
     last: Option<State>,
     raised: BTreeMap<u64, Vec<Share>>,
-    pub escaped: bool,
+    escaped: bool,
+    decisions: u32,
 }
 
-impl Watch {
+impl Witness for Watch {
+    fn write(&mut self, world: &World, state: &State, action: &Action, desired: u32) {
+        before_write(world, state, desired, action);
+    }
+
+    fn served(&mut self, world: &World) {
+        served(world);
+    }
+
+    /// The status was wiped: the count of runs starts anew.
+    fn forgotten(&mut self) {
+        self.last = None;
+        self.raised.clear();
+    }
+
     /// Judges a decision whose state was stored.
-    pub fn decision(&mut self, look: Look<'_>, made: &Step, world: &World) {
-        if self.last.as_ref() != Some(&made.state) {
+    fn decision(&mut self, look: Look<'_>, made: &Step, world: &World) {
+        // A decision is made twice and stored as text for one in some: this takes most of the time.
+        self.decisions += 1;
+        if self.decisions % SAMPLE == 0 {
             deterministic(look, made);
         }
         told(&made.state);
@@ -102,16 +139,17 @@ impl Watch {
         self.once(made);
         self.last = Some(made.state.clone());
     }
+}
 
-    /// The status was wiped: the count of runs starts anew.
-    pub fn forget(&mut self) {
-        self.last = None;
-        self.raised.clear();
-    }
-
+impl Watch {
     /// No weight of a run is passed over, and none is given twice, but after an escape.
     fn once(&mut self, made: &Step) {
         let Some(run) = made.state.active().filter(|run| run.retreat.is_none() && !self.escaped) else { return };
+        let weights =
+            run.stages.iter().filter_map(|stage| if let Stage::Weight(share) = stage { Some(*share) } else { None });
+        if !weights.is_sorted() {
+            return;
+        }
         for planned in &made.actions {
             if let Action::Weigh { from: Some(from), to } = planned.action
                 && to > from
@@ -123,11 +161,6 @@ impl Watch {
                 }
             }
         }
-    }
-
-    /// The weights that each run gave.
-    pub fn weights(&self, run: u64) -> Vec<u32> {
-        self.raised.get(&run).map_or_else(Vec::new, |all| all.iter().map(|share| share.points() / 100).collect())
     }
 }
 
@@ -152,9 +185,11 @@ fn unknown_decides_nothing(observed: &Observed, made: &Step) {
 
 /// No run goes on for a revision that is not wanted any more.
 fn preempted(look: Look<'_>, state: &State) {
-    let blind = state.waiting_for.as_deref().is_some_and(|text| text.starts_with("a complete view"));
-    let Some(run) = state.active().filter(|run| run.purpose == Purpose::Deploy && !blind) else { return };
-    let waits = run.retreat.is_some() || run.hold == Some(Hold::Recovered);
+    if look.wanted.plan.reach != Reach::Deploy {
+        return;
+    }
+    let Some(run) = state.active().filter(|run| run.purpose == Purpose::Deploy) else { return };
+    let waits = run.retreat.is_some() || run.hold == Some(Hold::Recovered) || run.has_arrived();
     assert!(waits || run.revision == look.wanted.revision, "{} goes on, not wanted any more", run.revision);
 }
 
@@ -162,11 +197,16 @@ fn preempted(look: Look<'_>, state: &State) {
 fn raises(observed: &Observed, made: &Step, desired: u32) {
     let (Some(run), Ok(known)) = (made.state.active(), observed.known()) else { return };
     for planned in &made.actions {
-        let Action::Weigh { from: Some(from), to } = planned.action else { continue };
+        let Action::Weigh { from: Some(_), to } = planned.action else { continue };
+        let from =
+            known.route.as_ref().map_or(Share::NONE, |route| if to > route.least { route.least } else { route.split });
         let service = if to > from { known.candidate.as_ref() } else { known.stable.as_ref() };
         let ready = service.map_or(0, landfall::engine::observed::Service::ready);
         let same = known.stable.as_ref().map(|s| &s.selects) == known.candidate.as_ref().map(|s| &s.selects);
         let enough = if to > from && run.retreat.is_none() && !same { need(desired, to, run.plan.headroom) } else { 1 };
+        // Before the first revision serves, nobody is behind the stable Service.
+        let nobody = known.stable.is_none() && made.state.stable.is_none();
+        let enough = if nobody { 0 } else { enough.min(desired) };
         assert!(ready >= enough, "weight {from} to {to} with {ready} of {enough} endpoints");
     }
 }
@@ -181,7 +221,8 @@ fn follows(before: &Run, run: &Run) {
 
 /// A weight counts only when the router really has it in force.
 fn counted(before: &Run, run: &Run, world: &World) {
-    let Some(route) = world.route.as_ref().filter(|_| run.plan.splits()) else { return };
+    // What a stranger wrote a moment ago is in no view yet.
+    let Some(route) = world.route.as_ref().filter(|_| run.plan.splits() && !world.meddled) else { return };
     if run.at > before.at && before.retreat.is_none() {
         let last =
             before.stages[before.at..run.at.min(before.stages.len())].iter().rev().find_map(|stage| match stage {
@@ -190,15 +231,20 @@ fn counted(before: &Run, run: &Run, world: &World) {
                 _ => None,
             });
         if let Some(share) = last {
-            assert_eq!((route.effective, route.written), (share, share), "{share} counted before it was in force");
+            assert_eq!(
+                (route.effective, route.written),
+                ([share; 2], [share; 2]),
+                "{share} counted before it was in force"
+            );
         }
     }
 }
 
 /// The end of every story without a fault in the pods: somebody answers.
-pub fn served(world: &World, at: Moment) {
+fn served(world: &World) {
+    let at = world.now;
     let ready = |service: Option<&Svc>| service.map_or(0, |service| service.endpoints.values().sum::<u32>());
-    for split in world.route.iter().map(|route| route.effective) {
+    for split in world.route.iter().flat_map(|route| route.effective) {
         assert!(split == Share::WHOLE || ready(world.stable.as_ref()) > 0, "{at}: nobody behind the stable Service");
         assert!(
             split == Share::NONE || ready(world.candidate.as_ref()) > 0,

@@ -2,22 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use landfall::engine::{
+use crate::engine::{
     action::{Action, Given},
     command::Command,
+    moment::Moment,
     observed::{Acknowledged, Measured, Observed, Pods, Revision, Route, Seen, Service},
     share::Share,
     verdict::Measurement,
 };
 
+/// A second, in the unit of moments.
 pub const SECOND: u64 = 1000;
 /// How long a pod takes to become ready.
 const START: u64 = 3 * SECOND;
+/// How many measurements are kept.
+const MEASURED: usize = 16;
 /// How long a router takes to acknowledge.
 const ACKNOWLEDGE: u64 = SECOND;
 
+/// The pods of one revision.
 #[derive(Debug, Clone, Default)]
 pub struct Set {
+    /// How many are asked for.
     pub scale: u32,
     /// When each pod was started.
     pub pods: Vec<u64>,
@@ -25,49 +31,80 @@ pub struct Set {
     pub broken: bool,
 }
 
+/// One Service.
 #[derive(Debug, Clone, Default)]
 pub struct Svc {
+    /// What its selector matches.
     pub selects: BTreeSet<Revision>,
+    /// The version of the object.
     pub version: u64,
     /// What its slices say; a tick behind the truth.
     pub endpoints: BTreeMap<Revision, u32>,
     coming: BTreeMap<Revision, u32>,
 }
 
+/// Two routes, which carry their weights together.
 #[derive(Debug, Clone)]
 pub struct Routes {
-    pub written: Share,
-    pub generation: u64,
-    pub version: u64,
+    /// What each says.
+    pub written: [Share; 2],
+    /// What routed requests meet in each.
+    pub effective: [Share; 2],
+    /// Counts how often routes were made.
+    pub lineage: u64,
+    generation: u64,
+    version: u64,
     written_at: u64,
     acknowledged: u64,
-    /// What routed requests meet.
-    pub effective: Share,
-    /// How long after the acknowledgement the router follows.
+    /// How long after the acknowledgement the routers follow.
     lag: u64,
 }
 
+/// All that is true.
 #[derive(Debug, Clone, Default)]
 pub struct World {
+    /// What time it is.
     pub now: u64,
+    /// The revisions that exist.
     pub revisions: BTreeMap<Revision, Set>,
+    /// The Service that clients know.
     pub stable: Option<Svc>,
+    /// The Service of the revision under test.
     pub candidate: Option<Svc>,
+    /// The routes.
     pub route: Option<Routes>,
+    /// Revisions whose checks fail.
     pub bad: BTreeSet<Revision>,
-    pub silent_checks: bool,
+    /// Revisions whose pods crash.
+    pub crashing: BTreeSet<Revision>,
+    /// What is asked by checks has nothing to say.
+    pub silent: bool,
+    /// What the package depends on and is not there.
     pub missing: Vec<String>,
+    /// The routes cannot be read.
     pub unknown_route: bool,
+    /// What was measured.
     pub measured: Vec<Measured>,
+    /// The commands on the object.
     pub commands: Vec<Command>,
+    /// How late routers follow the next write.
     pub router_lag: u64,
+    /// The routers refuse the routes.
     pub refusing: bool,
+    /// Somebody else wrote the routes.
+    pub meddled: bool,
+    lineages: u64,
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
 }
 
 impl Set {
-    fn ready(&self, now: u64) -> u32 {
+    /// How many of them are ready.
+    pub fn ready(&self, now: u64) -> u32 {
         let ready = |born: &&u64| !self.broken && now >= **born + START;
-        u32::try_from(self.pods.iter().filter(ready).count()).unwrap()
+        count(self.pods.iter().filter(ready))
     }
 }
 
@@ -99,30 +136,46 @@ impl World {
         }
     }
 
-    pub fn observed(&self) -> Observed {
-        let pods = |set: &Set| Pods { scale: set.scale, ready: set.ready(self.now), outdated: 0 };
-        let sets = self.revisions.iter().map(|(revision, set)| (revision.clone(), pods(set))).collect();
-        let route = self.route.as_ref().map(|route| Route {
+    /// What can be seen by somebody who replaces this revision's pods of before this moment, and tries this candidate.
+    pub fn observed(&self, renewed: Option<(&Revision, Moment)>, candidate: Option<&Revision>) -> Observed {
+        let outdated = |revision: &Revision, set: &Set| match renewed {
+            Some((name, before)) if name == revision => count(set.pods.iter().filter(|born| **born < before.0)),
+            _ => 0,
+        };
+        let pods = |revision: &Revision, set: &Set| Pods {
+            scale: set.scale,
+            ready: set.ready(self.now),
+            outdated: outdated(revision, set),
+        };
+        let sets = self.revisions.iter().map(|(revision, set)| (revision.clone(), pods(revision, set))).collect();
+        let crashes = candidate.filter(|revision| self.crashing.contains(*revision));
+        let crashes = crashes.filter(|revision| self.revisions.get(*revision).is_some_and(|set| set.scale > 0));
+        let route = seen(self.route.as_ref().map(|route| self.see(route)));
+        Observed {
+            revisions: Seen::Present(sets),
+            stable: seen(self.stable.as_ref().map(service)),
+            candidate: seen(self.candidate.as_ref().map(service)),
+            route: if self.unknown_route { Seen::Unknown("the API server is silent".to_owned()) } else { route },
+            missing: Seen::Present(self.missing.clone()),
+            trouble: crashes.map(|revision| format!("the pods of revision {revision} crash again and again")),
+            measured: self.measured.clone(),
+            commands: self.commands.clone(),
+        }
+    }
+
+    fn see(&self, route: &Routes) -> Route {
+        let [first, second] = route.written;
+        Route {
             version: route.version,
             generation: route.generation,
-            lineage: 1,
-            split: route.written,
-            least: route.written,
+            lineage: route.lineage,
+            split: first.max(second),
+            least: first.min(second),
             acknowledged: match (self.refusing, route.acknowledged) {
                 (true, _) => Acknowledged::Refused("no such listener".to_owned()),
                 (false, 0) => Acknowledged::Silent,
                 (false, generation) => Acknowledged::At(generation),
             },
-        });
-        Observed {
-            revisions: Seen::Present(sets),
-            stable: seen(self.stable.as_ref().map(service)),
-            candidate: seen(self.candidate.as_ref().map(service)),
-            route: if self.unknown_route { Seen::Unknown("the API server is silent".to_owned()) } else { seen(route) },
-            missing: Seen::Present(self.missing.clone()),
-            trouble: None,
-            measured: self.measured.clone(),
-            commands: self.commands.clone(),
         }
     }
 
@@ -133,6 +186,7 @@ impl World {
             && given.candidate == self.candidate.as_ref().map(|service| service.version)
     }
 
+    /// Carries an action out; `key` and `run` are for measurements.
     pub fn apply(&mut self, action: &Action, key: &str, run: Option<&Revision>) {
         match action {
             Action::Create(revision, pods) => {
@@ -145,8 +199,8 @@ impl World {
             Action::Delete(revision) => drop(self.revisions.remove(revision)),
             Action::Front { to, .. } => select(&mut self.stable, to.clone()),
             Action::Preview { to, .. } => select(&mut self.candidate, [to.clone()].into()),
-            Action::Weigh { to, .. } => self.weigh(*to),
-            Action::Renew(revision, _) => drop(self.revisions.get(revision)),
+            Action::Weigh { to, .. } => self.weigh([*to, *to]),
+            Action::Renew(revision, before) => self.renew(revision, *before),
             Action::Measure(_) => self.measure(key, run),
         }
     }
@@ -158,23 +212,60 @@ impl World {
         set.pods.resize(pods as usize, now);
     }
 
-    fn weigh(&mut self, share: Share) {
+    /// One pod at a time, and only while all the others are ready.
+    fn renew(&mut self, revision: &Revision, before: Moment) {
+        let now = self.now;
+        let Some(set) = self.revisions.get_mut(revision) else { return };
+        if set.ready(now) == set.scale
+            && let Some(old) = set.pods.iter_mut().find(|born| **born < before.0)
+        {
+            *old = now;
+        }
+    }
+
+    /// Writes the shares of both routes.
+    pub fn weigh(&mut self, shares: [Share; 2]) {
         let (lag, now) = (self.router_lag, self.now);
         match &mut self.route {
-            Some(route) if route.written == share => {}
+            Some(route) if route.written == shares => {}
             Some(route) => {
-                route.written = share;
+                route.written = shares;
                 route.generation += 1;
                 route.version += 1;
                 route.written_at = now;
                 route.lag = lag;
             }
-            None => {
-                let (written_at, effective) = (now, share);
-                let fresh =
-                    Routes { written: share, generation: 1, version: 1, written_at, acknowledged: 0, effective, lag };
-                self.route = Some(fresh);
-            }
+            None => self.make(shares),
+        }
+    }
+
+    /// A write of a weight that was cut off between the two routes.
+    pub fn weigh_half(&mut self, share: Share) {
+        if let Some([_, second]) = self.route.as_ref().map(|route| route.written) {
+            self.weigh([share, second]);
+        }
+    }
+
+    /// Routes that were not there before, whatever was.
+    pub fn make(&mut self, shares: [Share; 2]) {
+        self.lineages += 1;
+        self.route = Some(Routes {
+            written: shares,
+            effective: shares,
+            lineage: self.lineages,
+            generation: 1,
+            version: self.lineages << 32 | 1,
+            written_at: self.now,
+            acknowledged: 0,
+            lag: self.router_lag,
+        });
+    }
+
+    /// Whether the state of the world is the one that an action starts from.
+    pub fn allows(&self, action: &Action) -> bool {
+        match action {
+            Action::Scale { revision, from, .. } => self.revisions.get(revision).is_some_and(|set| set.scale == *from),
+            _ => true,
         }
     }
 
@@ -183,10 +274,13 @@ impl World {
             return;
         }
         let result = match run {
-            _ if self.silent_checks => Measurement::NoData,
+            _ if self.silent => Measurement::NoData,
             Some(revision) if self.bad.contains(revision) => Measurement::Failure("status 500".to_owned()),
             _ => Measurement::Success,
         };
+        if self.measured.len() >= MEASURED {
+            self.measured.remove(0);
+        }
         self.measured.push(Measured { key: key.to_owned(), result });
     }
 
@@ -203,7 +297,7 @@ impl World {
 
     /// The shares that the router may have in force: what it does, and what it was told to do.
     pub fn splits(&self) -> Vec<Share> {
-        self.route.as_ref().map_or_else(Vec::new, |route| vec![route.effective, route.written])
+        self.route.as_ref().map_or_else(Vec::new, |route| [route.effective, route.written].concat())
     }
 }
 

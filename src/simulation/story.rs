@@ -2,71 +2,89 @@
 
 use std::{collections::VecDeque, fmt::Write};
 
-use landfall::engine::{
+use crate::engine::{
     command::{About, Command, With},
-    moment::Moment,
     observed::Revision,
-    state::State,
+    plan::Reach,
+    share::Share,
+    state::{Run, State},
     step::{Pace, Power, Step, Wanted},
 };
 
-use super::{
-    invariants,
+use crate::simulation::{
     operator::Operator,
-    scenario::{Event, Scenario},
+    scenario::{Event, Scenario, When},
+    witness::Witness,
     world::World,
 };
 
 /// How much longer a story may take when things go wrong.
 const SLOWER: u64 = 6;
+/// The longest story, in seconds: a week.
+const LONGEST: u64 = 7 * 24 * 3600;
+/// How many seconds nothing changes after the end.
+const QUIET: u32 = 12;
 
-pub struct Story {
-    pub world: World,
-    pub operator: Operator,
+/// A scenario that is being played.
+#[derive(Debug)]
+pub struct Story<'a, W> {
+    world: World,
+    operator: Operator,
+    witness: &'a mut W,
     wanted: Option<Wanted>,
-    scenario: Scenario,
+    scenario: &'a Scenario,
     open: VecDeque<Event>,
+    patience: u64,
     since: u64,
     commands: u64,
-    pub transcript: String,
+    transcript: String,
     last: String,
 }
 
-pub fn revision(name: &str) -> Revision {
+/// A story that was played.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// A line for each change of what is done and said.
+    pub transcript: String,
+    /// How it ended otherwise than expected.
+    pub unexpected: Option<String>,
+}
+
+/// Plays a scenario to its end: the expected one, or the last moment for it. With a seed, things go wrong.
+pub fn play(scenario: &Scenario, seed: Option<u64>, witness: &mut impl Witness) -> Told {
+    let mut story = Story {
+        world: World::default(),
+        operator: Operator::new(seed),
+        witness,
+        wanted: None,
+        open: scenario.events.clone().into(),
+        patience: scenario.expect.after.saturating_mul(if seed.is_some() { SLOWER } else { 1 }).min(LONGEST),
+        scenario,
+        since: 0,
+        commands: 0,
+        transcript: format!("# {}\n", scenario.title),
+        last: String::new(),
+    };
+    story.to_the_end();
+    let unexpected = story.unexpected();
+    Told { transcript: story.transcript, unexpected }
+}
+
+fn revision(name: &str) -> Revision {
     Revision(name.to_owned())
 }
 
-impl Story {
-    pub fn new(scenario: &Scenario, seed: Option<u64>) -> Self {
-        Self {
-            world: World::default(),
-            operator: Operator::new(seed),
-            wanted: None,
-            open: scenario.events.clone().into(),
-            scenario: scenario.clone(),
-            since: 0,
-            commands: 0,
-            transcript: format!("# {}\n", scenario.title),
-            last: String::new(),
-        }
-    }
-
-    /// Plays to the end: the expected one, or the last moment for it.
-    pub fn play(mut self, seed: Option<u64>) -> Self {
-        let patience = self.scenario.expect.after * if seed.is_some() { SLOWER } else { 1 };
+impl<W: Witness> Story<'_, W> {
+    fn to_the_end(&mut self) {
         let mut quiet = 0;
-        for _ in 0..patience {
+        for _ in 0..self.patience {
             self.tick();
             let done = self.open.is_empty() && self.unexpected().is_none();
             quiet = if done { quiet + 1 } else { 0 };
-            if quiet > 12 {
+            if quiet > QUIET {
                 break;
             }
         }
-        if let Some(text) = self.unexpected() {
-            panic!("{} (seed {seed:?}): {text}\nopen: {:?}\n{}", self.scenario.title, self.open, self.transcript);
-        }
-        self
     }
 
     fn tick(&mut self) {
@@ -78,12 +96,12 @@ impl Story {
             }
         }
         let Some(wanted) = self.wanted.clone() else { return };
-        if let Some(made) = self.operator.look(&mut self.world, &wanted) {
+        if let Some(made) = self.operator.look(&mut self.world, &wanted, self.witness) {
             self.write(&made);
         }
         let serving = self.state().is_some_and(|state| state.stable.is_some() && state.stopped.is_none());
-        if serving && !self.scenario.outage {
-            invariants::served(&self.world, Moment(self.world.now));
+        if serving && !self.scenario.outage && wanted.desired > 0 {
+            self.witness.served(&self.world);
         }
     }
 
@@ -93,26 +111,27 @@ impl Story {
 
     fn due(&self) -> bool {
         let Some(event) = self.open.front() else { return false };
-        self.world.now >= self.since + event.after * 1000 && event.when.as_deref().is_none_or(|when| self.is(when))
+        self.world.now >= self.since.saturating_add(event.after.saturating_mul(1000))
+            && event.when.is_none_or(|when| self.is(when))
     }
 
-    fn is(&self, when: &str) -> bool {
-        let (what, value) = when.split_once(' ').expect("a condition has two words");
-        let run = self.state().and_then(|state| state.run.as_ref());
-        match what {
-            "phase" => self.state().is_some_and(|state| format!("{:?}", state.phase) == value),
-            "weight" => self.world.route.as_ref().is_some_and(|route| {
-                format!("{}", route.effective.points() / 100) == value && route.written == route.effective
-            }),
-            "stage" => run.is_some_and(|run| run.outcome.is_none() && run.at.to_string() == value),
-            _ => panic!("no such condition: {when}"),
+    fn is(&self, when: When) -> bool {
+        let run = self.state().and_then(State::active);
+        match when {
+            When::Phase(phase) => self.state().is_some_and(|state| state.phase == phase),
+            When::Weight(percent) => {
+                let routes = self.world.route.as_ref();
+                let has = |share: &Share| share.points() / 100 == percent;
+                routes.is_some_and(|route| route.effective.iter().all(has) && route.written == route.effective)
+            }
+            When::Stage(stage) => run.is_some_and(|run| run.at == stage),
         }
     }
 
     fn happen(&mut self, event: &Event) {
         let _ = writeln!(self.transcript, "{:>4} s  >> {}", self.world.now / 1000, tell(event));
         self.change_world(event);
-        let plan = self.scenario.plan.plan();
+        let plan = self.scenario.plan.plan().clone();
         let wanted = self.wanted.get_or_insert_with(|| Wanted {
             revision: revision("none"),
             plan,
@@ -131,6 +150,9 @@ impl Story {
         if let Some(pods) = event.pods {
             wanted.desired = pods;
         }
+        if let Some(rehearse) = event.rehearse {
+            wanted.plan.reach = if rehearse { Reach::DryRun } else { Reach::Deploy };
+        }
         if let Some(paused) = event.paused {
             wanted.pace = if paused { Pace::Hold } else { Pace::Go };
         }
@@ -144,7 +166,12 @@ impl Story {
         let world = &mut self.world;
         world.bad.extend(event.bad.as_deref().map(revision));
         if let Some(name) = event.mended.as_deref() {
-            world.bad.remove(&revision(name));
+            let name = revision(name);
+            world.bad.remove(&name);
+            world.crashing.remove(&name);
+            if let Some(set) = world.revisions.get_mut(&name) {
+                set.broken = false;
+            }
         }
         if let Some(name) = event.broken.as_deref() {
             world.revisions.entry(revision(name)).or_default().broken = true;
@@ -152,6 +179,15 @@ impl Story {
         if let Some(name) = event.lose.as_deref() {
             world.lose(&revision(name));
         }
+        world.crashing.extend(event.crashing.as_deref().map(revision));
+        world.meddled |= event.uneven.is_some() || event.remade.is_some();
+        if let Some([first, second]) = event.uneven {
+            world.weigh([first.0, second.0]);
+        }
+        if let Some(share) = event.remade {
+            world.make([share.0, share.0]);
+        }
+        world.silent = event.silent.unwrap_or(world.silent);
         world.unknown_route = event.unknown_route.unwrap_or(world.unknown_route);
         world.refusing = event.refusing.unwrap_or(world.refusing);
         if let Some(missing) = &event.missing {
@@ -159,6 +195,7 @@ impl Story {
         }
         if event.wipe {
             self.operator.wipe();
+            self.witness.forgotten();
         }
     }
 
@@ -181,11 +218,12 @@ impl Story {
             (Some(wait), _) => format!("waiting for {wait}"),
             (None, Some(run)) => run.outcome.as_ref().map_or_else(String::new, |outcome| match &outcome.failure {
                 Some(failure) => format!("{:?}: {}", failure.code, failure.message),
+                None if run.plan.reach != Reach::Deploy => format!("{} was not touched", run.revision),
                 None => format!("{} is stable", run.revision),
             }),
             (None, None) => String::new(),
         };
-        let percent = made.state.run.as_ref().map_or(0, landfall::engine::state::Run::percentage);
+        let percent = made.state.run.as_ref().map_or(0, Run::percentage);
         let mut line = format!("{:<11} {percent:>3} %  ", format!("{:?}", made.state.phase));
         if !actions.is_empty() {
             let _ = write!(line, "{} | ", actions.join(", "));
@@ -204,15 +242,18 @@ impl Story {
     fn unexpected(&self) -> Option<String> {
         let expect = &self.scenario.expect;
         let Some(state) = self.state() else { return Some("no status".to_owned()) };
-        let phase = format!("{:?}", state.phase);
         let stable = state.stable.as_ref().map(|revision| revision.0.clone());
-        if phase != expect.phase || stable != expect.stable {
-            return Some(format!("{phase} with {stable:?}, not {} with {:?}", expect.phase, expect.stable));
+        if state.phase != expect.phase || stable != expect.stable {
+            return Some(format!("{:?} with {stable:?}, not {:?} with {:?}", state.phase, expect.phase, expect.stable));
         }
         let run = state.run.as_ref();
-        let code = run.and_then(|run| run.outcome.as_ref()?.failure.as_ref()).map(|f| format!("{:?}", f.code));
+        let code = run.and_then(|run| run.outcome.as_ref()?.failure.as_ref()).map(|failure| failure.code);
         if expect.code.is_some() && expect.code != code {
             return Some(format!("the code is {code:?}"));
+        }
+        let waits = state.waiting_for.as_deref().or(state.refused.as_deref()).unwrap_or_default();
+        if !waits.starts_with(expect.waits.as_deref().unwrap_or_default()) {
+            return Some(format!("it waits for {waits}"));
         }
         for (verb, wanted) in &expect.answers {
             let reply = state.answers.get(verb).map(|answer| answer.result.to_string()).unwrap_or_default();
@@ -221,8 +262,8 @@ impl Story {
             }
         }
         if let (Some(weights), Some(run)) = (&expect.weights, run) {
-            let given = self.operator.watch.weights(run.number);
-            if !self.operator.watch.escaped && given != *weights {
+            let given = self.operator.weights(run.number);
+            if given.as_ref().is_some_and(|given| given != weights) {
                 return Some(format!("the weights were {given:?}"));
             }
         }
@@ -262,9 +303,14 @@ fn tell(event: &Event) -> String {
     words.extend(event.to.as_ref().map(|name| format!("to {name}")));
     words.extend(event.bad.as_ref().map(|name| format!("checks of {name} fail")));
     words.extend(event.broken.as_ref().map(|name| format!("pods of {name} never become ready")));
-    words.extend(event.mended.as_ref().map(|name| format!("checks of {name} pass")));
+    words.extend(event.mended.as_ref().map(|name| format!("nothing is wrong with {name} any more")));
     words.extend(event.lose.as_ref().map(|name| format!("all pods of {name} restart")));
     words.extend(event.pods.map(|pods| format!("{pods} pods are desired")));
+    words.extend(event.crashing.as_ref().map(|name| format!("pods of {name} crash")));
+    words.extend(event.rehearse.map(|rehearse| format!("dryRun is {rehearse}")));
+    words.extend(event.uneven.map(|[first, second]| format!("the routes say {} and {}", first.0, second.0)));
+    words.extend(event.remade.map(|share| format!("the routes are made anew with {}", share.0)));
+    words.extend(event.silent.map(|silent| format!("checks have {} data", if silent { "no" } else { "their" })));
     words.extend(event.paused.map(|paused| format!("spec.paused is {paused}")));
     words.extend(event.stopped.map(|stopped| format!("spec.stopped is {stopped}")));
     words.extend(event.wipe.then(|| "the status is lost".to_owned()));

@@ -1,9 +1,10 @@
-//! Scenario files: what is wanted, what happens when, and how it must end.
+//! How a scenario is rolled out, as its file says it: checked while it is read, so that an error has its line.
 
 use std::time::Duration;
 
-use landfall::engine::{
-    command::Verb,
+use serde::Deserialize;
+
+use crate::engine::{
     moment::Moment,
     plan::{Ability, Capabilities, FirstDeploy, OnFailure, Plan, Reach, Router, Strategy},
     share::Share,
@@ -14,67 +15,49 @@ use landfall::engine::{
     },
     verdict::{Check, NoData},
 };
-use serde::Deserialize;
 
+/// A plan that can be carried out, or is to be seen refused.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scenario {
-    pub title: String,
-    pub plan: PlanFile,
-    #[serde(default = "ten")]
-    pub pods: u32,
-    pub events: Vec<Event>,
-    pub expect: Expect,
-    /// Pods fail in this story, so somebody may be unserved.
-    #[serde(default)]
-    pub outage: bool,
+#[serde(try_from = "PlanForm")]
+pub struct PlanFile(Plan);
+
+impl PlanFile {
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.0
+    }
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expect {
-    pub phase: String,
-    pub stable: Option<String>,
-    pub after: u64,
-    pub code: Option<String>,
-    #[serde(default)]
-    pub answers: std::collections::BTreeMap<Verb, String>,
-    /// The weights that the last run gave, in percent.
-    pub weights: Option<Vec<u32>>,
+impl TryFrom<PlanForm> for PlanFile {
+    type Error = String;
+
+    fn try_from(form: PlanForm) -> Result<Self, String> {
+        let plan = form.plan()?;
+        match plan.check() {
+            Err(invalid) if !form.refused => Err(format!("plan: {invalid}")),
+            Ok(()) if form.refused => Err("plan: refused says that it cannot be carried out, but it can".to_owned()),
+            _ => Ok(Self(plan)),
+        }
+    }
 }
 
-/// What happens, when the one before it has happened and its own time has come.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Event {
-    /// Seconds after the event before it.
-    pub after: u64,
-    /// `phase Paused`, `weight 40`, `stage 3`.
-    pub when: Option<String>,
-    pub want: Option<String>,
-    pub request: Option<String>,
-    pub command: Option<Verb>,
-    pub full: bool,
-    pub to: Option<String>,
-    /// The run that the command names; the current one if it says nothing.
-    pub run: Option<u64>,
-    pub bad: Option<String>,
-    pub broken: Option<String>,
-    pub mended: Option<String>,
-    pub lose: Option<String>,
-    pub pods: Option<u32>,
-    pub paused: Option<bool>,
-    pub stopped: Option<bool>,
-    pub wipe: bool,
-    pub unknown_route: Option<bool>,
-    pub refusing: Option<bool>,
-    pub missing: Option<Vec<String>>,
+/// A share in whole percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u32")]
+pub struct SharePercent(pub Share);
+
+impl TryFrom<u32> for SharePercent {
+    type Error = String;
+
+    fn try_from(percent: u32) -> Result<Self, String> {
+        Share::of_percent(percent).map(Self).ok_or_else(|| format!("a share is at most 100 percent, not {percent}"))
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools, reason = "a file that people write: each is a word of it")]
-pub struct PlanFile {
+struct PlanForm {
     canary: Option<ScheduleFile>,
     steps: Option<Vec<StepFile>>,
     blue_green: Option<BlueGreenFile>,
@@ -101,8 +84,11 @@ pub struct PlanFile {
     always: Option<Vec<String>>,
     /// What the kind of package cannot do.
     #[serde(default)]
-    cannot: Vec<Ability2>,
+    cannot: Vec<Skill>,
     reach: Option<ReachFile>,
+    /// It cannot be carried out, and this is what the story is about.
+    #[serde(default)]
+    refused: bool,
     #[serde(default = "five")]
     scale_down_delay: u64,
 }
@@ -110,14 +96,14 @@ pub struct PlanFile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ScheduleFile {
-    initial: u32,
-    increment: u32,
+    initial: SharePercent,
+    increment: SharePercent,
     interval: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Ability2 {
+enum Skill {
     Traffic,
     Pause,
     Reverse,
@@ -179,18 +165,18 @@ fn two() -> u64 {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
 enum StepFile {
-    Weight(u32),
+    Weight(SharePercent),
     Pause(u64),
     Approval,
     Checks(Vec<String>),
-    Scale(u32),
+    Scale(SharePercent),
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BlueGreenFile {
-    #[serde(default = "hundred")]
-    preview: u32,
+    #[serde(default = "whole")]
+    preview: SharePercent,
     #[serde(default)]
     delay: u64,
     #[serde(default)]
@@ -208,26 +194,22 @@ fn five() -> u64 {
     5
 }
 
-fn ten() -> u32 {
-    10
-}
-
 fn hundred() -> u32 {
     100
 }
 
-fn percent(percent: u32) -> Share {
-    Share::of_percent(percent).unwrap()
+fn whole() -> SharePercent {
+    SharePercent(Share::WHOLE)
 }
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-impl PlanFile {
-    pub fn plan(&self) -> Plan {
-        let plan = Plan {
-            strategy: self.strategy(),
+impl PlanForm {
+    fn plan(&self) -> Result<Plan, String> {
+        Ok(Plan {
+            strategy: self.strategy()?,
             router: if self.no_router { Router::Replicas } else { Router::Split { settle: seconds(2) } },
             capabilities: self.capabilities(),
             checks: self.checks(),
@@ -237,12 +219,10 @@ impl PlanFile {
             progress_deadline: self.deadline.map(seconds),
             timeout: self.timeout.map(seconds),
             scale_down_delay: seconds(self.scale_down_delay),
-            headroom: self.headroom * 100,
-            not_before: self.not_before.map(|at| Moment(at * 1000)),
+            headroom: self.headroom.saturating_mul(100),
+            not_before: self.not_before.map(|at| Moment(at.saturating_mul(1000))),
             reach: self.reach.unwrap_or_default().into(),
-        };
-        assert_eq!(plan.check(), Ok(()));
-        plan
+        })
     }
 
     fn checks(&self) -> Vec<Check> {
@@ -256,37 +236,43 @@ impl PlanFile {
 
     fn capabilities(&self) -> Capabilities {
         let can = |what| if self.cannot.contains(&what) { Ability::Cannot } else { Ability::Can };
-        Capabilities { traffic: can(Ability2::Traffic), pause: can(Ability2::Pause), reverse: can(Ability2::Reverse) }
+        Capabilities { traffic: can(Skill::Traffic), pause: can(Skill::Pause), reverse: can(Skill::Reverse) }
     }
 
-    fn strategy(&self) -> Strategy {
-        if let Some(file) = &self.canary {
-            let (initial, increment) = (percent(file.initial), percent(file.increment));
-            return Strategy::Canary(Canary::Schedule { initial, increment, interval: seconds(file.interval) });
+    fn strategy(&self) -> Result<Strategy, String> {
+        match (&self.canary, &self.steps, &self.blue_green, &self.rolling) {
+            (Some(canary), None, None, None) => Ok(Strategy::Canary(canary.schedule())),
+            (None, Some(steps), None, None) => Ok(Strategy::Canary(Canary::Steps(steps.iter().map(step).collect()))),
+            (None, None, Some(file), None) => Ok(Strategy::BlueGreen(file.blue_green())),
+            (None, None, None, Some(file)) => {
+                Ok(Strategy::Rolling(Rolling { max_surge: file.surge, max_unavailable: file.unavailable }))
+            }
+            _ => Err("plan: name exactly one of canary, steps, blue_green and rolling".to_owned()),
         }
-        if let Some(steps) = &self.steps {
-            return Strategy::Canary(Canary::Steps(steps.iter().map(step).collect()));
-        }
-        if let Some(file) = &self.blue_green {
-            let promotion = if file.manual { Promotion::Manual } else { Promotion::Automatic };
-            return Strategy::BlueGreen(BlueGreen {
-                preview: percent(file.preview),
-                switch_delay: seconds(file.delay),
-                promotion,
-            });
-        }
-        let file = self.rolling.as_ref().expect("a scenario names a strategy");
-        Strategy::Rolling(Rolling { max_surge: file.surge, max_unavailable: file.unavailable })
+    }
+}
+
+impl ScheduleFile {
+    fn schedule(&self) -> Canary {
+        let (initial, increment) = (self.initial.0, self.increment.0);
+        Canary::Schedule { initial, increment, interval: seconds(self.interval) }
+    }
+}
+
+impl BlueGreenFile {
+    fn blue_green(&self) -> BlueGreen {
+        let promotion = if self.manual { Promotion::Manual } else { Promotion::Automatic };
+        BlueGreen { preview: self.preview.0, switch_delay: seconds(self.delay), promotion }
     }
 }
 
 fn step(step: &StepFile) -> CanaryStep {
     match step {
-        StepFile::Weight(share) => CanaryStep::Weight(percent(*share)),
+        StepFile::Weight(share) => CanaryStep::Weight(share.0),
         StepFile::Pause(time) => CanaryStep::Pause(seconds(*time)),
         StepFile::Approval => CanaryStep::Approval,
         StepFile::Checks(names) => CanaryStep::Checks(names.clone()),
-        StepFile::Scale(share) => CanaryStep::Scale(percent(*share)),
+        StepFile::Scale(share) => CanaryStep::Scale(share.0),
     }
 }
 
