@@ -229,8 +229,9 @@ async fn scale(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), Ex
             return Ok(());
         }
         let place = place(site, "apps/v1", "ReplicaSet", &set.name);
-        let change = json!({"spec": {"replicas": replicas}});
-        let answer = site.writer.merge(site.account, &place, &change).await;
+        // A write that was delayed must not undo a later one.
+        let values = (&json!(set.replicas), &json!(replicas));
+        let answer = site.writer.replace_value(site.account, &place, "/spec/replicas", values).await;
         remember_pods(site, answer.map_err(|error| explain(site, &place, error))?);
         Ok(())
     });

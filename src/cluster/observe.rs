@@ -49,6 +49,8 @@ pub struct Beside<'a> {
     pub namespace: &'a str,
     /// What the Service of a package without Services would select; none where the package has Services.
     pub front: Option<&'a BTreeSet<Revision>>,
+    /// The revision of the run under way.
+    pub candidate: Option<&'a Revision>,
     /// The stable revision: its Jobs are over and done with.
     pub stable: Option<&'a Revision>,
     /// Who looks after the parents of the routes.
@@ -65,7 +67,9 @@ pub fn see(store: &Store, owned: &Owned, beside: Beside<'_>, now: Instant) -> Si
         owned.replica_sets.values().map(|set| (set.name.to_string(), set.revision.clone())).collect();
     let service = |role| services(owned, role, &pods, &sets);
     let stable = service(Role::Stable).or_else(|| beside.front.map(|front| virtual_service(front, &pods)));
-    let candidate = service(Role::Candidate);
+    let previewed = || Some(BTreeSet::from([beside.candidate?.clone()]));
+    let pretended = || beside.front.and_then(|_| previewed()).map(|only| virtual_service(&only, &pods));
+    let candidate = service(Role::Candidate).or_else(pretended);
     Sight {
         stable: seen(trust(&[Part::Services, Part::Slices]), stable),
         candidate: seen(trust(&[Part::Services, Part::Slices]), candidate),

@@ -196,6 +196,7 @@ impl<'a> Scene<'a> {
             namespace: &self.ground.namespace,
             front: self.front(),
             stable: state.and_then(|state| state.stable.as_ref()),
+            candidate: state.and_then(|state| state.active()).map(|run| &run.revision),
             controllers: &controllers,
         };
         let Sight { revisions, stable, candidate, route, jobs } =
