@@ -31,3 +31,4 @@ mod tidy;
 mod traffic;
 mod validation;
 mod values;
+mod watches;

@@ -32,6 +32,7 @@ use crate::{
         call::CallError,
         execute::ExecuteError,
         observe::{Beside, Sight, see},
+        revision::RevisionError,
         store::{Key, Owned, view::JobEnd},
         write::{Account, Place},
     },
@@ -62,7 +63,12 @@ const PODS_PAUSE: Duration = Duration::from_secs(5);
 
 /// Looks at a Deployment.
 pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
-    let Some(deployment) = operator.store.deployment(key) else { return Outcome::Done(None) };
+    let Some(deployment) = operator.store.deployment(key) else {
+        // Nobody asks for it any more; another one of the same name is another one.
+        drop(operator.minds.take(key));
+        operator.measured.forget(key);
+        return Outcome::Done(None);
+    };
     if deployment.metadata.deletion_timestamp.is_some() {
         return Outcome::Done(None);
     }
@@ -75,15 +81,29 @@ pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
             Outcome::Failed(mind.failures)
         }
     };
-    if let Outcome::Done(_) = outcome {
-        mind.failures = 0;
-    }
+    let outcome = patient(outcome, &mut mind);
     // What has nothing under way is read from its status when it is needed again.
     let idle = mind.record.as_ref().is_none_or(|record| record.state.active().is_none());
     if !idle || mind.trouble.is_some() || !matches!(outcome, Outcome::Done(None)) {
         operator.minds.keep(key, mind);
     }
     outcome
+}
+
+/// The looks in a row that may be older than the world before there is a growing pause between them.
+const STALE_MAX: u32 = 5;
+
+/// A view that stays older than the world, because a watch lags or broke, is no reason to ask the API server all the time.
+fn patient(outcome: Outcome, mind: &mut Mind) -> Outcome {
+    match outcome {
+        Outcome::Done(_) => (mind.failures, mind.stale) = (0, 0),
+        Outcome::Stale => mind.stale = mind.stale.saturating_add(1),
+        Outcome::Failed(_) => {}
+    }
+    match outcome {
+        Outcome::Stale if mind.stale > STALE_MAX => Outcome::Failed(mind.stale - STALE_MAX),
+        outcome => outcome,
+    }
 }
 
 /// Everything that one look is about.
@@ -119,8 +139,8 @@ impl<'a> Scene<'a> {
         Ok(Self {
             operator,
             key,
+            owned: operator.store.owned(key, &ground.owner.uid),
             ground,
-            owned: operator.store.owned(key),
             aim,
             prior,
             asked,
@@ -313,8 +333,10 @@ impl<'a> Scene<'a> {
         let known: BTreeSet<&Revision> =
             state.stable.iter().chain(&state.kept).chain(&state.rejected).chain(run).chain(wanted).collect();
         versions.retain(|revision, _| known.contains(revision));
+        // What is only rehearsed is not recorded as a revision: it is rendered again when it is to be carried out.
+        let rehearses = self.deployment.spec.dry_run == Some(true) || self.deployment.spec.validate_only == Some(true);
         let mut record = Record {
-            wanted: self.aim.rendered.clone(),
+            wanted: if rehearses { prior.wanted.clone() } else { self.aim.rendered.clone() },
             versions,
             front: fronted.unwrap_or(prior.front.clone()),
             checks,
@@ -446,7 +468,8 @@ impl Scene<'_> {
             }
             // The memory is of no use any more: the object is read again.
             Err(error) if error.is_conflict() || error.is_absent() => {
-                *mind = Mind { written: mind.written, failures: mind.failures, ..Mind::default() };
+                let Mind { written, failures, stale, .. } = *mind;
+                *mind = Mind { written, failures, stale, ..Mind::default() };
                 Err(Outcome::Stale)
             }
             Err(error) => {
@@ -478,7 +501,9 @@ impl Scene<'_> {
         for planned in &asked {
             checks::measure(self, mind, planned);
         }
+        let pause = mind.done.pause(actions.iter().map(|planned| planned.key.clone()).collect());
         let errors = if actions.is_empty() { Vec::new() } else { site::carry_out(self, mind, &actions).await };
+        mourn(mind, &errors);
         let worst = errors.iter().find(|error| !error.is_transient()).or_else(|| errors.first());
         let trouble = worst.and_then(trouble);
         let news = trouble != mind.trouble;
@@ -492,7 +517,7 @@ impl Scene<'_> {
                 }
             }
             // What was done may allow more at once: the answers are in the store already.
-            None => Outcome::Done(Some(Duration::ZERO)),
+            None => Outcome::Done(sooner(self.next(step), Some(pause))),
             Some(ExecuteError::Changed(what)) => {
                 debug!(what, "the view was old");
                 Outcome::Stale
@@ -507,6 +532,16 @@ impl Scene<'_> {
 
     fn next(&self, step: &Step) -> Option<Duration> {
         step.next.map(|at| Duration::from_millis(at.0.saturating_sub(now().0)))
+    }
+}
+
+/// A record that is gone is made again at the next look, as long as its Package is there: what it was rendered from is
+/// forgotten, so that it is rendered anew.
+fn mourn(mind: &mut Mind, errors: &[ExecuteError]) {
+    let Some(wanted) = mind.record.as_mut().and_then(|record| record.wanted.as_mut()) else { return };
+    let is_gone = |error: &ExecuteError| matches!(error, ExecuteError::Revision(RevisionError::Absent(revision)) if *revision == wanted.revision);
+    if errors.iter().any(is_gone) {
+        wanted.inputs.clear();
     }
 }
 

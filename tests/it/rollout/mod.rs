@@ -52,7 +52,7 @@ pub fn record(state: landfall::engine::state::State, wanted: &Revision) -> Recor
         revision: wanted.clone(),
         replicas: 10,
         version: "1.0.0".to_owned(),
-        services: 0,
+        services: 1,
         routes: 0,
         alone: None,
     };
