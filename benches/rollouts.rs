@@ -4,7 +4,14 @@
 //! Run by `make bench`, inside the network of a cluster with pretended nodes. The floor is a plain client that makes only
 //! the writes that no rollout can do without, in the same run.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, reason = "a benchmark talks to people, and ends where something is not as it should be")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark talks to people, and ends where something is not as it should be"
+)]
 #![allow(clippy::cast_precision_loss, reason = "counts and times stay far below 2^52")]
 
 use std::{
@@ -190,10 +197,13 @@ impl Bench {
     async fn rollouts(&self, count: usize) {
         let name = "bench-rollouts";
         self.namespace(name).await;
-        self.create::<landfall::api::profile::Profile>(name, vec![profile(&json!({
-            "scaleDownDelay": "0s",
-            "canary": {"steps": [{"weight": 50}, {"pause": {"duration": "5s"}}, {"weight": 100}]},
-        }))])
+        self.create::<landfall::api::profile::Profile>(
+            name,
+            vec![profile(&json!({
+                "scaleDownDelay": "0s",
+                "canary": {"steps": [{"weight": 50}, {"pause": {"duration": "5s"}}, {"weight": 100}]},
+            }))],
+        )
         .await;
         let versions = ["1.0.0", "2.0.0", "3.0.0"];
         let packages = versions.iter().flat_map(|version| (0..count).map(|number| package(number, version, 2)));
@@ -237,7 +247,11 @@ impl Bench {
         println!("| `kubectl apply` of {count} updates, to all arrived (s) | {:.1} | 25 |", all.as_secs_f64());
         println!("| of which `kubectl` itself (s) | {:.1} | |", kubectl.as_secs_f64());
         println!("| processor time of the operator in that (s) | {used:.2} | 3 |");
-        println!("| {count} patches by a plain client, to all arrived (s) | {:.1} | {:.1} |", at_once.as_secs_f64(), 1.5 * floor);
+        println!(
+            "| {count} patches by a plain client, to all arrived (s) | {:.1} | {:.1} |",
+            at_once.as_secs_f64(),
+            1.5 * floor
+        );
         println!("| of which the patches (s) | {:.1} | |", patched.as_secs_f64());
         println!("| processor time of the operator in that (s) | {used_at_once:.2} | |");
         println!("| the floor: only the unavoidable writes, by a plain client (s) | {floor:.1} | |");
@@ -352,7 +366,8 @@ impl Bench {
     async fn version(&self, namespace: &str) -> usize {
         let list = self.api::<Deployment>(namespace).list_metadata(&kube::api::ListParams::default()).await.unwrap();
         let sets = self.api::<ReplicaSet>(namespace).list_metadata(&kube::api::ListParams::default()).await.unwrap();
-        let versions = list.iter().map(ResourceExt::resource_version).chain(sets.iter().map(ResourceExt::resource_version));
+        let versions =
+            list.iter().map(ResourceExt::resource_version).chain(sets.iter().map(ResourceExt::resource_version));
         let newest = versions.flatten().filter_map(|version| version.parse::<usize>().ok()).max();
         newest.unwrap_or_default()
     }
@@ -395,10 +410,8 @@ impl Bench {
         let resource = ApiResource::from_gvk_with_plural(&kind, "httproutes");
         let routes: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
         let known: BTreeSet<String> = self.pods(namespace).await;
-        let mut pods = watcher(self.api::<Pod>(namespace), watcher::Config::default())
-            .default_backoff()
-            .applied_objects()
-            .boxed();
+        let mut pods =
+            watcher(self.api::<Pod>(namespace), watcher::Config::default()).default_backoff().applied_objects().boxed();
         let mut looks = watcher(routes, watcher::Config::default()).default_backoff().applied_objects().boxed();
         let patch = json!({"spec": {"package": {"version": version}}});
         let api = self.api::<Deployment>(namespace);
