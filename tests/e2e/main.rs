@@ -6,11 +6,11 @@
 mod admission;
 mod appliers;
 mod argocd;
-mod canary;
 mod chart;
 mod helm;
 mod operator;
 mod stage;
+mod traffic;
 mod validation;
 mod workload;
 mod world;
