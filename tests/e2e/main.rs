@@ -10,6 +10,7 @@ mod canary;
 mod chart;
 mod helm;
 mod operator;
+mod rollout;
 mod stage;
 mod validation;
 mod workload;
