@@ -9,6 +9,7 @@ mod argocd;
 mod chart;
 mod helm;
 mod operator;
+mod rollout;
 mod stage;
 mod traffic;
 mod validation;
