@@ -242,8 +242,9 @@ async fn scale(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), Ex
             return Ok(());
         }
         let place = place(site, "apps/v1", "ReplicaSet", &set.name);
-        let change = json!({"spec": {"replicas": replicas}});
-        let answer = site.writer.merge(site.account, &place, &change).await;
+        // A write that was delayed must not undo a later one.
+        let values = (&json!(set.replicas), &json!(replicas));
+        let answer = site.writer.replace_value(site.account, &place, "/spec/replicas", values).await;
         remember_pods(site, answer.map_err(|error| explain_known(site, &place, error))?);
         Ok(())
     });
@@ -499,20 +500,21 @@ async fn delete(site: &Site<'_>, revision: &Revision) -> Result<(), ExecuteError
     Ok(())
 }
 
-/// Deletes the shared objects that only this release has.
+/// Deletes what only this release has of what revisions share: first routes, which name Services, then the rest.
 async fn prune(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError> {
     let mut kept = BTreeSet::new();
-    let made = site.owned.replica_sets.values().map(|set| &set.revision);
-    let others: BTreeSet<&Revision> = made.chain(site.stable).chain(site.candidate).collect();
+    // A revision about to be made has no pods yet, and its objects are there already.
+    let under_way = site.stable.into_iter().chain(site.candidate);
+    let others: BTreeSet<&Revision> =
+        site.owned.replica_sets.values().map(|set| &set.revision).chain(under_way).collect();
     for other in others.into_iter().filter(|other| other.0 != release.hash) {
         match site.releases.get(site.writer, site.owner, other).await {
-            Ok(other) => kept.extend(other.shared.iter().map(|shared| Place::of(&shared.object))),
+            Ok(other) => kept.extend(lasting(&other)),
             // What cannot be read may want anything: nothing is deleted then.
             Err(_) => return Ok(()),
         }
     }
-    for shared in &release.shared {
-        let place = Place::of(&shared.object);
+    for place in lasting(release) {
         if kept.contains(&place) || HOLDS_DATA.contains(&place.kind.as_str()) {
             continue;
         }
@@ -523,6 +525,17 @@ async fn prune(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError> {
         }
     }
     Ok(())
+}
+
+/// The objects of a release that outlive a revision.
+fn lasting(release: &Release) -> Vec<Place> {
+    let routes = release.routes.iter().map(Place::of);
+    let services = release.services.iter().flat_map(|service| {
+        let stable = Place::of(&service.object);
+        let candidate = Place { name: candidate_name(&service.name), ..stable.clone() };
+        [stable, candidate]
+    });
+    routes.chain(services).chain(release.shared.iter().map(|shared| Place::of(&shared.object))).collect()
 }
 
 /// What is never deleted with a revision.

@@ -50,6 +50,8 @@ pub struct Beside<'a> {
     pub namespace: &'a str,
     /// What the Service of a package without Services would select; none where the package has Services.
     pub front: Option<&'a BTreeSet<Revision>>,
+    /// The revision of the run under way.
+    pub candidate: Option<&'a Revision>,
     /// The stable revision: its Jobs are over and done with.
     pub stable: Option<&'a Revision>,
     /// Who looks after the parents of the routes.
@@ -66,7 +68,9 @@ pub fn see(store: &Store, owned: &Owned, beside: Beside<'_>, now: Instant) -> Si
         owned.replica_sets.values().map(|set| (set.name.to_string(), set.revision.clone())).collect();
     let service = |role| services(owned, role, &pods, &sets);
     let stable = service(Role::Stable).or_else(|| beside.front.map(|front| virtual_service(front, &pods)));
-    let candidate = service(Role::Candidate);
+    let previewed = || Some(BTreeSet::from([beside.candidate?.clone()]));
+    let pretended = || beside.front.and_then(|_| previewed()).map(|only| virtual_service(&only, &pods));
+    let candidate = service(Role::Candidate).or_else(pretended);
     Sight {
         stable: seen(trust(&[Part::Services, Part::Slices]), stable),
         candidate: seen(trust(&[Part::Services, Part::Slices]), candidate),
@@ -111,9 +115,11 @@ fn together(sets: &[&ReplicaSetView]) -> Pods {
     let counted: Vec<_> = sets.iter().filter(|set| set.base > 0 || desired == 1).collect();
     let least = |of: fn(&ReplicaSetView) -> u32| counted.iter().map(|set| units(of(set), set.base)).min().unwrap_or(0);
     let scale = least(|set| set.replicas);
+    // Whatever restart begins now, they are all older than it.
+    let outdated = sets.iter().map(|set| set.pods).fold(0, u32::saturating_add);
     // Pods of one workload that should have none: they are there to be taken.
     let some = counted.iter().any(|set| set.replicas > 0);
-    Pods { scale: if scale == 0 { u32::from(some) } else { scale }, ready: least(|set| set.ready), outdated: 0 }
+    Pods { scale: if scale == 0 { u32::from(some) } else { scale }, ready: least(|set| set.ready), outdated }
 }
 
 fn open_jobs(owned: &Owned, stable: Option<&Revision>) -> BTreeMap<Revision, Vec<(String, JobEnd)>> {

@@ -153,6 +153,33 @@ impl Writer {
         self.send(who, path.patch(&place.name, &merging(), &Patch::Merge(change))).await
     }
 
+    /// Changes one value of an object, provided that it is what it was.
+    ///
+    /// # Errors
+    /// See [`CallError`]; another value is a conflict.
+    pub async fn replace_value(
+        &self,
+        who: &Account,
+        place: &Place,
+        pointer: &str,
+        (from, to): (&Value, &Value),
+    ) -> Result<Value, CallError> {
+        let path = self.path(place).await?;
+        let steps = json!([
+            {"op": "test", "path": pointer, "value": from},
+            {"op": "replace", "path": pointer, "value": to},
+        ]);
+        let patch = serde_json::from_value::<json_patch::Patch>(steps)
+            .map_err(|error| CallError::from(kube::Error::SerdeError(error)))?;
+        match self.send(who, path.patch(&place.name, &merging(), &Patch::<()>::Json(patch))).await {
+            // That is how the API server says that the test failed.
+            Err(CallError::Refused { code: 422, reason, message }) => {
+                Err(CallError::Refused { code: 409, reason, message })
+            }
+            answer => answer,
+        }
+    }
+
     /// Merges a change into the status of an object, as the operator itself.
     ///
     /// # Errors

@@ -48,7 +48,7 @@ fn retreat(state: &mut State, look: Look<'_>, known: &Known, size: Size, failure
         end(state, phase, look.now, Some(failure));
         return None;
     };
-    let steering = steer(view(state, run, known, size), &target::retreat(run, stable, size));
+    let steering = steer(view(state, run, known, size), &target::retreat(run, stable, known, size));
     if !steering.waits.is_empty() {
         return Some(steering);
     }

@@ -77,12 +77,20 @@ pub fn home(stable: &Revision, size: Size, care: Care) -> Target {
 }
 
 /// The way back of a run: the stable revision alone, and the candidate without pods.
-pub fn retreat(run: &Run, stable: &Revision, size: Size) -> Target {
+pub fn retreat(run: &Run, stable: &Revision, known: &Known, size: Size) -> Target {
     // Half way through a rolling replacement the stable revision may have one pod: the Service waits for the others.
     let care = if matches!(run.plan.strategy, Strategy::Rolling(_)) { Care::Full } else { Care::Escape };
     let mut target = home(stable, size, care);
-    target.scale.entry(run.revision.clone()).or_insert(0);
+    let kept = covers(run, stable, known, size);
+    target.scale.entry(run.revision.clone()).or_insert(kept);
     target
+}
+
+/// The pods of a candidate that serve until the stable revision has its own again, where both are behind one Service.
+fn covers(run: &Run, stable: &Revision, known: &Known, size: Size) -> u32 {
+    let Strategy::Rolling(rolling) = &run.plan.strategy else { return 0 };
+    let least = size.desired.saturating_sub(rolling.max_unavailable);
+    least.saturating_sub(known.pods(stable).ready).min(known.pods(&run.revision).scale)
 }
 
 /// What the run asks for in the stage that it is in: the sum of the stages up to it.

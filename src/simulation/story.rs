@@ -65,7 +65,7 @@ pub fn play(scenario: &Scenario, seed: Option<u64>, witness: &mut impl Witness) 
         transcript: format!("# {}\n", scenario.title),
         last: String::new(),
     };
-    story.to_the_end();
+    story.run_out();
     let unexpected = story.unexpected();
     Told { transcript: story.transcript, unexpected }
 }
@@ -75,7 +75,7 @@ fn revision(name: &str) -> Revision {
 }
 
 impl<W: Witness> Story<'_, W> {
-    fn to_the_end(&mut self) {
+    fn run_out(&mut self) {
         let mut quiet = 0;
         for _ in 0..self.patience {
             self.tick();

@@ -62,6 +62,7 @@ pub struct Routes {
 
 /// All that is true.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one thing that can be wrong with the world")]
 pub struct World {
     /// What time it is.
     pub now: u64,

@@ -24,6 +24,7 @@ mod random_stories;
 mod refusals;
 mod release;
 mod rollout;
+mod rollout;
 mod sample;
 mod scenarios;
 mod sim;

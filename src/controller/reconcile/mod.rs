@@ -41,7 +41,7 @@ use crate::{
         moment::Moment,
         observed::{Measured, Observed, Pods, Revision, Seen},
         stage::Stage,
-        state::Run,
+        state::{Code, Run, State},
         step::{Look, Step, Wanted, step},
     },
     kinds::workload::objects::Owner,
@@ -58,8 +58,8 @@ use crate::{
 /// The shortest time between two statuses of one Deployment that differ in words only.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long pods that are not ready are left alone before they are asked again why.
-const PODS_PAUSE: Duration = Duration::from_secs(5);
+/// How long what is not watched is left alone before it is asked for again.
+const ASKING_PAUSE: Duration = Duration::from_secs(5);
 
 /// Looks at a Deployment.
 pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
@@ -168,6 +168,8 @@ impl<'a> Scene<'a> {
         {
             *wait = format!("{wait}: {hint}");
         }
+        let why = mind.trouble.as_ref().map(|trouble| trouble.message.as_str()).or(hint.as_deref());
+        explain_deadline(&mut record, prior, why);
         let status = self.status(mind, &record, &observed, wanted.desired);
         let stored = match self.store(mind, (status, record), &step).await {
             Ok(stored) => stored,
@@ -177,10 +179,11 @@ impl<'a> Scene<'a> {
             return Outcome::Done(Some(sooner(self.next(&step), Some(delay)).unwrap_or(delay)));
         }
         let outcome = self.act(mind, &step).await;
-        match (outcome, hint) {
-            // What pods say of themselves is asked for, not watched.
-            (Outcome::Done(next), Some(_)) => Outcome::Done(sooner(next, Some(PODS_PAUSE))),
-            (outcome, _) => outcome,
+        // What pods say of themselves, and what a run waits for before it begins, is asked for and not watched.
+        let asks = hint.is_some() || matches!(observed.missing, Seen::Present(_));
+        match outcome {
+            Outcome::Done(next) if asks => Outcome::Done(sooner(next, Some(ASKING_PAUSE))),
+            outcome => outcome,
         }
     }
 
@@ -220,6 +223,7 @@ impl<'a> Scene<'a> {
             namespace: &self.ground.namespace,
             front: self.front(),
             stable: state.and_then(|state| state.stable.as_ref()),
+            candidate: state.and_then(|state| state.active()).map(|run| &run.revision),
             controllers: &controllers,
         };
         let Sight { revisions, stable, candidate, route, jobs } =
@@ -351,14 +355,15 @@ impl<'a> Scene<'a> {
     }
 
     fn status(&self, mind: &Mind, record: &Record, observed: &Observed, desired: u32) -> DeploymentStatus {
-        let problem = self.problem(mind);
+        let trouble = mind.trouble.as_ref().map(hindered);
         report(&View {
             subject: self.subject(),
             prior: self.deployment.status.as_ref(),
             record,
             observed,
             intent: self.aim.intent.as_ref(),
-            problem: problem.as_ref(),
+            problem: self.aim.problem.as_ref(),
+            trouble: trouble.as_ref(),
             asked: &self.asked,
             pinned: self.aim.pinned.as_ref(),
             desired,
@@ -373,17 +378,6 @@ impl<'a> Scene<'a> {
             label: &self.key.name,
             spec: &self.deployment.spec,
         }
-    }
-
-    /// What stands against the spec, else what kept the last actions from being carried out.
-    fn problem(&self, mind: &Mind) -> Option<Problem> {
-        self.aim.problem.clone().or_else(|| {
-            let trouble = mind.trouble.as_ref()?;
-            Some(match trouble.stalled {
-                Some(reason) => Problem::Stalled { reason, message: trouble.message.clone() },
-                None => Problem::Pending { message: trouble.message.clone() },
-            })
-        })
     }
 
     /// Nothing is known to be wanted yet: the status says what is missing.
@@ -545,6 +539,27 @@ fn mourn(mind: &mut Mind, errors: &[ExecuteError]) {
     let is_gone = |error: &ExecuteError| matches!(error, ExecuteError::Revision(RevisionError::Absent(revision)) if *revision == wanted.revision);
     if errors.iter().any(is_gone) {
         wanted.inputs.clear();
+    }
+}
+
+/// What kept actions from being carried out, as the status has it.
+fn hindered(trouble: &Trouble) -> Problem {
+    let message = trouble.message.clone();
+    match trouble.stalled {
+        Some(reason) => Problem::Stalled { reason, message },
+        None => Problem::Pending { message },
+    }
+}
+
+/// A deadline that has just passed says what there was no progress for.
+fn explain_deadline(record: &mut Record, before: Option<&State>, why: Option<&str>) {
+    let was_failing = before.and_then(State::active).is_none_or(|run| run.retreat.is_some());
+    let (Some(run), Some(why), false) = (record.state.run.as_mut(), why, was_failing) else { return };
+    let ended = run.outcome.as_mut().and_then(|outcome| outcome.failure.as_mut());
+    for failure in run.retreat.iter_mut().chain(ended) {
+        if failure.code == Code::ProgressDeadline {
+            failure.message = format!("{}: {why}", failure.message);
+        }
     }
 }
 

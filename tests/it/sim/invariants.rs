@@ -120,7 +120,7 @@ impl Witness for Watch {
     fn decision(&mut self, look: Look<'_>, made: &Step, world: &World) {
         // A decision is made twice and stored as text for one in some: this takes most of the time.
         self.decisions += 1;
-        if self.decisions % SAMPLE == 0 {
+        if self.decisions.is_multiple_of(SAMPLE) {
             deterministic(look, made);
         }
         told(&made.state);
