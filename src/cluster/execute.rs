@@ -355,7 +355,7 @@ async fn weigh_routes(site: &Site<'_>, share: Share) -> Result<(), ExecuteError>
             missing.iter().filter(|object| !site.owned.services.contains_key(Place::of(object).name.as_str()));
         try_join_all(missing.map(|object| write_service(site, object))).await?;
     }
-    let routes = rendered_routes(site, revision, &release)?;
+    let routes = rendered_routes(site, revision, &release).map_err(ExecuteError::Route)?;
     let pairs = pairs(&release);
     let writes = routes.iter().map(|route| {
         let weighed = weigh(route, &pairs, share).map_err(|error| ExecuteError::Route(error.to_string()));
@@ -370,13 +370,13 @@ async fn weigh_routes(site: &Site<'_>, share: Share) -> Result<(), ExecuteError>
 
 /// The routes of a revision as they should be. On the way back to the stable one, what is there already has to do where
 /// they cannot be made: a Profile may have been changed meanwhile, and nothing of that may keep traffic where it is.
-fn rendered_routes(site: &Site<'_>, revision: &Revision, release: &Release) -> Result<Vec<Value>, ExecuteError> {
+fn rendered_routes(site: &Site<'_>, revision: &Revision, release: &Release) -> Result<Vec<Value>, String> {
     match (site.routes)(release) {
         Err(cause) if site.stable == Some(revision) && !site.owned.routes.is_empty() => {
             warn!(cause, "routes cannot be made as they should be: those that are there are weighed");
             Ok(Vec::new())
         }
-        routes => routes.map_err(ExecuteError::Route),
+        routes => routes,
     }
 }
 
