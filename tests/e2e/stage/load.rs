@@ -20,7 +20,14 @@ use tokio_util::sync::CancellationToken;
 use crate::world::gateway_url;
 
 /// Requests that may be under way at a time. More means that answers do not come.
-const UNDER_WAY_MAX: usize = 256;
+const UNDER_WAY_MAX: usize = 1024;
+
+/// How long a client waits. It is twice as long as the gateway does: a request that went nowhere is told from one that a
+/// busy machine answered late.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often clients of a Service may still be answered by what it selects no more, before its proxies have followed.
+const TRIES: u32 = 20;
 
 /// The longest answer, in bytes.
 const BODY_MAX: usize = 1 << 16;
@@ -121,6 +128,20 @@ impl Load {
         }
     }
 
+    /// Waits until as many answers in a row are of this version. The proxies of a Service follow its endpoints after a
+    /// while that can only be seen from the answers.
+    pub async fn answers_of(&self, version: &str, count: u64) {
+        for _ in 0..TRIES {
+            self.mark();
+            let seen = self.answers(count).await;
+            assert!(seen.failures.is_empty(), "{seen:?}");
+            if seen.by_version.keys().eq([version]) {
+                return;
+            }
+        }
+        panic!("not all answers are of {version}: {:?}", self.since_mark());
+    }
+
     /// Stops, waits for the open requests, and returns what was seen in all.
     pub async fn finish(self) -> Seen {
         self.stop.cancel();
@@ -152,8 +173,8 @@ async fn send(goal: Goal, rate: u32, counts: [Arc<Mutex<Seen>>; 2], stop: Cancel
         let slot = Arc::clone(&slots).acquire_owned().await.unwrap();
         let (client, goal, counts) = (client.clone(), Arc::clone(&goal), counts.clone());
         tokio::spawn(async move {
-            let answer = tokio::time::timeout(Duration::from_secs(5), ask(&client, &goal)).await;
-            let result = answer.unwrap_or_else(|_| Err("no answer within 5 s".to_owned()));
+            let result = tokio::time::timeout(PATIENCE, ask(&client, &goal)).await;
+            let result = result.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
             for count in &counts {
                 let mut seen = count.lock().unwrap();
                 match &result {

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::Service;
 use kube::{
     Api, ResourceExt,
@@ -90,11 +90,6 @@ impl Stage {
         self.start_operator();
     }
 
-    /// The process id of the operator.
-    pub fn operator_id(&self) -> u32 {
-        self.operator.as_ref().expect("there is an operator").id()
-    }
-
     /// The host name of this stage's routes.
     pub fn host(&self) -> String {
         format!("{}.example.test", self.world.namespace)
@@ -138,12 +133,17 @@ impl Stage {
 
     /// Gives a command with this value, and waits for its answer: the result and the message.
     pub async fn command_about(&self, verb: &str, value: &str) -> String {
-        let patch = json!({"metadata": {"annotations": {format!("command.landfall.dev/{verb}"): value}}});
-        self.deployments().patch(NAME, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        self.annotate(verb, value).await;
         let answered = |status: &DeploymentStatus| status.commands.get(verb).is_some_and(|answer| answer.id == value);
         let status = self.until(&format!("an answer to {verb}"), answered).await;
         let answer = &status.commands[verb];
         format!("{} {}", answer.result, answer.message.clone().unwrap_or_default()).trim().to_owned()
+    }
+
+    /// Gives a command with this value, and waits for nothing.
+    pub async fn annotate(&self, verb: &str, value: &str) {
+        let patch = json!({"metadata": {"annotations": {format!("command.landfall.dev/{verb}"): value}}});
+        self.deployments().patch(NAME, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
     pub fn deployments(&self) -> Api<Deployment> {
@@ -166,7 +166,9 @@ impl Stage {
         let mut looks = watcher(self.deployments(), config).default_backoff().applied_objects().boxed();
         let mut last = None;
         let found = tokio::time::timeout(Duration::from_secs(100), async {
-            while let Some(look) = looks.try_next().await.unwrap() {
+            while let Some(look) = looks.next().await {
+                // A watch that breaks begins anew by itself: a change of the definitions ends all of them.
+                let Ok(look) = look else { continue };
                 let status = look.status.unwrap_or_default();
                 if is(&status) {
                     return Some(status);

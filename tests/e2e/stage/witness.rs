@@ -44,7 +44,8 @@ pub struct Event {
     pub sight: Sight,
 }
 
-/// Somebody who watches.
+/// Somebody who watches. Route, pods and status are seen by a watch each: what is written to one of them is seen in its
+/// order, and what is written to two at nearly the same time in any.
 pub struct Witness {
     log: Arc<Mutex<Vec<Event>>>,
     news: mpsc::UnboundedReceiver<Event>,
@@ -103,25 +104,27 @@ impl Witness {
         weights
     }
 
-    /// Waits until this weight is written, and returns when that was seen.
-    pub async fn weight_after(&mut self, since: Instant, wanted: u64) -> Instant {
-        // What was seen meanwhile counts as well.
-        let is = |event: &Event| event.at >= since && matches!(event.sight, Sight::Weight(weight) if weight == wanted);
-        if let Some(event) = self.log().iter().find(|event| is(event)) {
-            return event.at;
-        }
+    /// Waits until the candidate lost a weight that it had, and returns when that was seen.
+    pub async fn taken_back(&mut self) -> Instant {
         loop {
-            let event = self.next().await;
-            if is(&event) {
-                return event.at;
+            let log = self.log();
+            let mut weights = log.iter().filter_map(|event| match event.sight {
+                Sight::Weight(weight) => Some((weight, event.at)),
+                Sight::Scale { .. } | Sight::Status(_) => None,
+            });
+            let risen = weights.find(|(weight, _)| *weight > 0);
+            if let Some((_, at)) = risen.and_then(|_| weights.find(|(weight, _)| *weight == 0)) {
+                return at;
             }
+            self.next().await;
         }
     }
 
     /// The fewest pods that a revision was asked to have until a status said something.
     pub fn fewest_pods(&self, revision: &str, until: impl Fn(&DeploymentStatus) -> bool) -> i32 {
         let log = self.log();
-        let before = log.iter().take_while(|event| !matches!(&event.sight, Sight::Status(status) if until(status)));
+        let said = |event: &&Event| matches!(&event.sight, Sight::Status(status) if until(status));
+        let before = log.iter().take_while(|event| !said(event));
         let pods = before.filter_map(|event| match &event.sight {
             Sight::Scale { revision: of, pods } if of == revision => Some(*pods),
             _ => None,

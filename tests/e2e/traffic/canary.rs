@@ -1,8 +1,8 @@
 //! A canary behind the gateway, up to its end and back.
 
-use landfall::api::deployment_status::Phase;
+use landfall::api::deployment_status::{DeploymentStatus, Phase};
 
-use super::{assert_ended, is_candidate, is_paused, is_stable, stage, watched};
+use super::{assert_ended, begin, is_candidate, is_paused, is_stable, stage, watched};
 use crate::stage::{Stage, load::Load, witness::Witness};
 
 /// Enough requests for a share to be told within the tolerance.
@@ -14,7 +14,10 @@ const FAST: u32 = 400;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_canary_moves_the_traffic_by_its_weights_and_no_request_fails() {
     let strategy = "{scaleDownDelay: 1s, canary: {steps: [{weight: 20}, {pause: {}}, {weight: 60}, {pause: {}}]}}";
-    let stage = stage("canary", strategy).await;
+    let stage = Stage::new("canary").await;
+    // Weights settle for as long as they do where nobody says anything.
+    stage.profile(strategy).await;
+    begin(&stage).await;
     let (load, witness) = (Load::start(&stage.host(), FAST), Witness::new(&stage));
 
     stage.want("2.0.0").await;
@@ -81,7 +84,7 @@ async fn a_quarantined_revision_that_is_still_wanted_does_not_start_by_itself() 
     let stage = stage("quarantine", strategy).await;
     let (load, mut witness) = watched(&stage);
     stage.want("2.0.0").await;
-    gate(&stage, "40").await;
+    stage.at_weight("40").await;
     stage.command("abort", "").await;
     let run = stage.ended().await.run;
 
@@ -97,12 +100,11 @@ async fn a_quarantined_revision_that_is_still_wanted_does_not_start_by_itself() 
 }
 
 /// Waits until the canary waits for a person at this weight, in force.
-async fn gate(stage: &Stage, weight: &str) -> landfall::api::deployment_status::DeploymentStatus {
-    stage
-        .until(&format!("gate at {weight} %"), |status| {
-            let traffic = status.traffic.as_ref();
-            is_paused(status)
-                && traffic.is_some_and(|traffic| traffic.candidate.to_string() == weight && traffic.verified)
-        })
-        .await
+async fn gate(stage: &Stage, weight: &str) -> DeploymentStatus {
+    stage.until(&format!("gate at {weight} %"), |status| is_paused(status) && has_weight(status, weight)).await
+}
+
+fn has_weight(status: &DeploymentStatus, weight: &str) -> bool {
+    let traffic = status.traffic.as_ref();
+    traffic.is_some_and(|traffic| traffic.candidate.to_string() == weight && traffic.verified)
 }

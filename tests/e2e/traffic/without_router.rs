@@ -20,8 +20,7 @@ async fn without_a_router_both_versions_answer_by_their_pods_and_no_request_fail
         assert_eq!(stage.command("promote", "").await, "Done");
     }
     assert_ended(&stage.ended().await, Phase::Succeeded, None);
-    load.mark();
-    load.answers(400).await.assert_all("2.0.0");
+    load.answers_of("2.0.0", 200).await;
     load.finish_without_failure().await;
     stage.end().await;
 }
@@ -39,8 +38,7 @@ async fn an_abort_without_a_router_takes_the_candidate_out_of_the_service_first(
     let end = stage.ended().await;
     assert_ended(&end, Phase::RolledBack, Some("ABORTED"));
     assert!(is_stable(&end, "1.0.0"));
-    load.mark();
-    load.answers(400).await.assert_all("1.0.0");
+    load.answers_of("1.0.0", 200).await;
     load.finish_without_failure().await;
     stage.end().await;
 }
@@ -50,8 +48,7 @@ async fn a_rolling_replacement_fails_no_request() {
     let (stage, load) = plain("rolling", "{scaleDownDelay: 1s, rolling: {maxSurge: 1, maxUnavailable: 0}}").await;
     stage.want("2.0.0").await;
     assert_ended(&stage.ended().await, Phase::Succeeded, None);
-    load.mark();
-    load.answers(400).await.assert_all("2.0.0");
+    load.answers_of("2.0.0", 200).await;
     load.finish_without_failure().await;
     stage.end().await;
 }
