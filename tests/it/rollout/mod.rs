@@ -47,8 +47,15 @@ fn merge(spec: &mut Value, fields: &Value) {
 pub fn record(state: landfall::engine::state::State, wanted: &Revision) -> Record {
     let names = state.stable.iter().chain(state.run.as_ref().map(|run| &run.revision)).chain([wanted]);
     let versions: BTreeMap<_, _> = names.map(|name| (name.clone(), format!("{name}.0.0"))).collect();
-    let rendered =
-        Rendered { inputs: wanted.0.clone(), revision: wanted.clone(), replicas: 10, version: "1.0.0".to_owned() };
+    let rendered = Rendered {
+        inputs: wanted.0.clone(),
+        revision: wanted.clone(),
+        replicas: 10,
+        version: "1.0.0".to_owned(),
+        services: 1,
+        routes: 1,
+        alone: None,
+    };
     Record { state, wanted: Some(rendered), versions, ..Record::default() }
 }
 
