@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::api::{
-    deployment::Deployment, deployment_status::DeploymentStatus, package::Dependency, version::Version,
-};
+use crate::api::{deployment::Deployment, deployment_status::DeploymentStatus, package::Dependency, version::Version};
 
 /// A Deployment of the same Profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
