@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::{join_all, try_join, try_join_all};
 use serde_json::{Value, json};
 use thiserror::Error;
+use tracing::warn;
 
 use super::{
     call::CallError,
@@ -34,7 +35,12 @@ use crate::{
         objects::{Owner, Selection, candidate_name, candidate_service, pods_of, shared_object, stable_service},
         release::{ApplyAt, Release, Shared},
     },
-    traffic::{Pair, read::matches, service::Selector, weigh::weigh},
+    traffic::{
+        Pair,
+        read::matches,
+        service::Selector,
+        weigh::{weigh, weigh_again},
+    },
 };
 
 /// Why an action was not carried out.
@@ -119,10 +125,16 @@ impl<'a> Site<'a> {
     fn fronted(&self) -> Option<&'a Revision> {
         let mut stable = self.owned.services.values().filter(|service| service.role == Role::Stable);
         let selected = stable.find_map(|service| match &service.selector {
-            Selector::One(revision) => Some(revision),
+            Selector::One(revision) => Some(revision).filter(|revision| self.knows(revision)),
             Selector::Nothing | Selector::Every(_) => None,
         });
         selected.or(self.stable).or(self.candidate)
+    }
+
+    /// Whether it is a revision at all, and not what somebody wrote into a selector.
+    fn knows(&self, revision: &Revision) -> bool {
+        let made = self.owned.replica_sets.values().any(|set| set.revision == *revision);
+        made || [self.stable, self.candidate].contains(&Some(revision))
     }
 }
 
@@ -170,7 +182,8 @@ async fn create(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), E
     try_join_all(release.shared.iter().map(|shared| share(site, shared))).await?;
     let configs = release.config_objects(site.owner);
     try_join_all(configs.iter().map(|object| make(site, object))).await?;
-    let jobs = release.job_objects(site.owner);
+    // What has been stable has done its Jobs, even if they are gone.
+    let jobs = if site.stable == Some(revision) { Vec::new() } else { release.job_objects(site.owner) };
     try_join_all(jobs.iter().map(|object| make(site, object))).await?;
     let desired = release.desired();
     let sets = release.workloads.iter().map(|workload| {
@@ -232,7 +245,7 @@ async fn scale(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), Ex
         // A write that was delayed must not undo a later one.
         let values = (&json!(set.replicas), &json!(replicas));
         let answer = site.writer.replace_value(site.account, &place, "/spec/replicas", values).await;
-        remember_pods(site, answer.map_err(|error| explain(site, &place, error))?);
+        remember_pods(site, answer.map_err(|error| explain_known(site, &place, error))?);
         Ok(())
     });
     try_join_all(writes).await.map(|_: Vec<()>| ())
@@ -248,10 +261,13 @@ async fn front(site: &Site<'_>, from: &BTreeSet<Revision>, to: &BTreeSet<Revisio
         1 => Selection::One(revision.0.clone()),
         _ => Selection::Several(to.iter().map(|revision| revision.0.clone()).collect()),
     };
-    if to.len() == 1 && from != to {
-        promote(site, &release).await?;
+    let applied = if to.len() == 1 && from != to { promote(site, &release).await } else { Ok(()) };
+    // On the way back nothing that all revisions share may keep traffic from its revision, unless another try may do.
+    if applied.as_ref().is_err_and(|error| error.is_transient() || site.stable != Some(revision)) {
+        return applied;
     }
-    turn(site, Role::Stable, &release, &selection).await
+    turn(site, Role::Stable, &release, &selection).await?;
+    applied
 }
 
 /// Applies what all revisions share as this revision wants it.
@@ -317,7 +333,7 @@ async fn turn_only(site: &Site<'_>, service: &ServiceView, selection: &Selection
         "spec": {"selector": {POD_HASH_LABEL: selection.label()}},
     });
     let answer = site.writer.merge(site.account, &place, &change).await;
-    remember_service(site, answer.map_err(|error| explain(site, &place, error))?);
+    remember_service(site, answer.map_err(|error| explain_known(site, &place, error))?);
     Ok(())
 }
 
@@ -339,13 +355,45 @@ async fn weigh_routes(site: &Site<'_>, share: Share) -> Result<(), ExecuteError>
             missing.iter().filter(|object| !site.owned.services.contains_key(Place::of(object).name.as_str()));
         try_join_all(missing.map(|object| write_service(site, object))).await?;
     }
+    let routes = rendered_routes(site, revision, &release)?;
     let pairs = pairs(&release);
-    let routes = (site.routes)(&release).map_err(ExecuteError::Route)?;
     let writes = routes.iter().map(|route| {
         let weighed = weigh(route, &pairs, share).map_err(|error| ExecuteError::Route(error.to_string()));
         async { write_route(site, weighed?).await }
     });
-    try_join_all(writes).await.map(|_| ())
+    let live = site.owned.routes.iter();
+    let left = live.filter(|live| !routes.iter().any(|route| Place::of(route) == Place::of(&live.object)));
+    let pairs = all_pairs(site, &release);
+    let again = left.map(|live| weigh_live(site, live, &pairs, share));
+    try_join(try_join_all(writes), try_join_all(again)).await.map(|_| ())
+}
+
+/// The routes of a revision as they should be. On the way back to the stable one, what is there already has to do where
+/// they cannot be made: a Profile may have been changed meanwhile, and nothing of that may keep traffic where it is.
+fn rendered_routes(site: &Site<'_>, revision: &Revision, release: &Release) -> Result<Vec<Value>, ExecuteError> {
+    match (site.routes)(release) {
+        Err(cause) if site.stable == Some(revision) && !site.owned.routes.is_empty() => {
+            warn!(cause, "routes cannot be made as they should be: those that are there are weighed");
+            Ok(Vec::new())
+        }
+        routes => routes.map_err(ExecuteError::Route),
+    }
+}
+
+/// Gives a route that is not rendered any more its share all the same: otherwise it would never have it.
+async fn weigh_live(site: &Site<'_>, live: &RouteView, pairs: &[Pair], share: Share) -> Result<(), ExecuteError> {
+    let weighed = weigh_again(&live.object, pairs, share).map_err(|error| ExecuteError::Route(error.to_string()))?;
+    let Some(weighed) = weighed.filter(|weighed| !matches(&live.object, weighed)) else { return Ok(()) };
+    let place = Place::of(&live.object);
+    let change = json!({
+        "metadata": {"resourceVersion": live.version.to_string()},
+        "spec": {"rules": weighed["spec"]["rules"]},
+    });
+    let answer = site.writer.merge(site.account, &place, &change).await;
+    if let Some(view) = RouteView::of(answer.map_err(|error| explain_known(site, &place, error))?) {
+        site.store.put_route(view);
+    }
+    Ok(())
 }
 
 async fn write_route(site: &Site<'_>, mut object: Value) -> Result<(), ExecuteError> {
@@ -452,19 +500,21 @@ async fn delete(site: &Site<'_>, revision: &Revision) -> Result<(), ExecuteError
     Ok(())
 }
 
-/// Deletes the shared objects that only this release has.
+/// Deletes what only this release has of what revisions share: first routes, which name Services, then the rest.
 async fn prune(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError> {
     let mut kept = BTreeSet::new();
-    let others: BTreeSet<&Revision> = site.owned.replica_sets.values().map(|set| &set.revision).collect();
+    // A revision about to be made has no pods yet, and its objects are there already.
+    let under_way = site.stable.into_iter().chain(site.candidate);
+    let others: BTreeSet<&Revision> =
+        site.owned.replica_sets.values().map(|set| &set.revision).chain(under_way).collect();
     for other in others.into_iter().filter(|other| other.0 != release.hash) {
         match site.releases.get(site.writer, site.owner, other).await {
-            Ok(other) => kept.extend(other.shared.iter().map(|shared| Place::of(&shared.object))),
+            Ok(other) => kept.extend(lasting(&other)),
             // What cannot be read may want anything: nothing is deleted then.
             Err(_) => return Ok(()),
         }
     }
-    for shared in &release.shared {
-        let place = Place::of(&shared.object);
+    for place in lasting(release) {
         if kept.contains(&place) || HOLDS_DATA.contains(&place.kind.as_str()) {
             continue;
         }
@@ -475,6 +525,17 @@ async fn prune(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError> {
         }
     }
     Ok(())
+}
+
+/// The objects of a release that outlive a revision.
+fn lasting(release: &Release) -> Vec<Place> {
+    let routes = release.routes.iter().map(Place::of);
+    let services = release.services.iter().flat_map(|service| {
+        let stable = Place::of(&service.object);
+        let candidate = Place { name: candidate_name(&service.name), ..stable.clone() };
+        [stable, candidate]
+    });
+    routes.chain(services).chain(release.shared.iter().map(|shared| Place::of(&shared.object))).collect()
 }
 
 /// What is never deleted with a revision.
@@ -491,6 +552,8 @@ async fn found(site: &Site<'_>, object: &Value) -> Result<Found, ExecuteError> {
     match site.writer.get(site.account, &place).await.map_err(|error| explain(site, &place, error))? {
         None => Ok(Found::Absent),
         Some(live) if is_ours(&live, site.owner) => Ok(Found::Ours),
+        // The garbage collector has not come by yet.
+        Some(live) if is_of_former(&live, site.owner) => Err(ExecuteError::Changed(place.to_string())),
         Some(_) => Err(ExecuteError::NotOwned { place, deployment: site.owner.name.clone() }),
     }
 }
@@ -509,9 +572,26 @@ fn is_ours(live: &Value, owner: &Owner) -> bool {
     controlled || (elsewhere && labelled) || handed
 }
 
+/// Whether an object was left by a Deployment of the same name that is gone.
+pub(super) fn is_of_former(live: &Value, owner: &Owner) -> bool {
+    let owners = live.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    owners.into_iter().flatten().any(|reference| {
+        let text = |field: &str| reference.get(field).and_then(Value::as_str).unwrap_or_default();
+        text("apiVersion").starts_with("landfall.dev/")
+            && text("kind") == "Deployment"
+            && text("name") == owner.name
+            && text("uid") != owner.uid
+    })
+}
+
 async fn apply(site: &Site<'_>, object: &Value, claim: Claim) -> Result<Value, ExecuteError> {
     let place = Place::of(object);
     site.writer.apply(site.account, object, claim).await.map_err(|error| explain(site, &place, error))
+}
+
+/// As [`explain`], for an object that was there at the look.
+fn explain_known(site: &Site<'_>, place: &Place, error: CallError) -> ExecuteError {
+    if error.is_absent() { ExecuteError::Changed(place.to_string()) } else { explain(site, place, error) }
 }
 
 fn explain(site: &Site<'_>, place: &Place, error: CallError) -> ExecuteError {
@@ -541,6 +621,17 @@ fn born(pod: &Value) -> Option<Moment> {
     let text = pod.pointer("/metadata/creationTimestamp")?.as_str()?;
     let at: k8s_openapi::jiff::Timestamp = text.parse().ok()?;
     u64::try_from(at.as_millisecond()).ok().map(Moment)
+}
+
+/// The pairs of a release, and those of Services that it has no more.
+fn all_pairs(site: &Site<'_>, release: &Release) -> Vec<Pair> {
+    let mut all = pairs(release);
+    let stable = site.owned.services.values().filter(|service| service.role == Role::Stable);
+    all.extend(
+        stable.map(|service| Pair { stable: service.name.to_string(), candidate: candidate_name(&service.name) }),
+    );
+    all.dedup();
+    all
 }
 
 /// The Services of a release and their candidates.

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use super::{
     call::CallError,
+    execute::is_of_former,
     write::{Account, Place, Writer},
 };
 use crate::{
@@ -38,6 +39,9 @@ const PARTS_MAX: usize = 4;
 /// The most that a record may be when it is unpacked: more is not one of ours.
 const UNPACKED_MAX: u64 = 16 << 20;
 
+/// The type of the Secrets.
+const TYPE: &str = "landfall.dev/revision";
+
 /// The key of the data in each Secret.
 const KEY: &str = "release";
 
@@ -56,6 +60,9 @@ pub enum RevisionError {
     /// It is there and cannot be read.
     #[error("the record of revision {0} cannot be read: {1}")]
     Broken(Revision, String),
+    /// There is a Secret of its name that this Deployment did not write.
+    #[error("Secret {1} has the name of the record of revision {0}, and is not one of this Deployment: delete it")]
+    Foreign(Revision, String),
     /// It does not fit.
     #[error("the record of revision {0} is too large even when compressed: carry less in one package")]
     TooLarge(Revision),
@@ -87,11 +94,36 @@ pub async fn save(writer: &Writer, owner: &Owner, release: &Release) -> Result<(
         let secret = secret(owner, &revision, (number, parts.len()), part);
         match writer.create(&Account::Own, &secret).await {
             Ok(_) => {}
-            Err(error) if error.is_taken() => {}
+            Err(error) if error.is_taken() => keep(writer, owner, &revision, &secret).await?,
             Err(error) => return Err(RevisionError::Call(revision, error)),
         }
     }
     Ok(())
+}
+
+/// A record of this Deployment that is there already stays as it is. What a former Deployment of the same name left is
+/// about to be collected, so it is replaced; anything else is somebody's who would have it carried out.
+async fn keep(writer: &Writer, owner: &Owner, revision: &Revision, wanted: &Value) -> Result<(), RevisionError> {
+    let call = |error| RevisionError::Call(revision.clone(), error);
+    let place = Place::of(wanted);
+    let Some(found) = writer.get(&Account::Own, &place).await.map_err(call)? else { return Ok(()) };
+    if is_own(&found, owner) {
+        return Ok(());
+    }
+    if !is_of_former(&found, owner) {
+        return Err(RevisionError::Foreign(revision.clone(), place.name));
+    }
+    let uid = found.pointer("/metadata/uid").and_then(Value::as_str).map(ToOwned::to_owned);
+    writer.delete(&Account::Own, &place, uid).await.map_err(call)?;
+    writer.create(&Account::Own, wanted).await.map(drop).map_err(call)
+}
+
+/// Whether a Secret is a record that belongs to this Deployment. Its type cannot be changed later.
+fn is_own(secret: &Value, owner: &Owner) -> bool {
+    let owners = secret.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let mut owners = owners.into_iter().flatten();
+    secret.get("type").and_then(Value::as_str) == Some(TYPE)
+        && owners.any(|reference| reference.get("uid").and_then(Value::as_str) == Some(&owner.uid))
 }
 
 /// Reads a record.
@@ -122,7 +154,11 @@ pub async fn delete(writer: &Writer, owner: &Owner, revision: &Revision) -> Resu
     let parts: usize = parts.and_then(|text| text.parse().ok()).unwrap_or(1);
     for part in (0..parts.min(PARTS_MAX)).rev() {
         let place = Place::named("v1", "Secret", &owner.namespace, &part_name(&owner.name, revision, part));
-        writer.delete(&Account::Own, &place, None).await.map_err(call)?;
+        let found = writer.get(&Account::Own, &place).await.map_err(call)?.filter(|secret| is_own(secret, owner));
+        let uid = found.as_ref().and_then(|secret| secret.pointer("/metadata/uid")?.as_str().map(ToOwned::to_owned));
+        if uid.is_some() {
+            writer.delete(&Account::Own, &place, uid).await.map_err(call)?;
+        }
     }
     Ok(())
 }
@@ -131,7 +167,11 @@ async fn read(writer: &Writer, owner: &Owner, revision: &Revision, part: usize) 
     let place = Place::named("v1", "Secret", &owner.namespace, &part_name(&owner.name, revision, part));
     let found =
         writer.get(&Account::Own, &place).await.map_err(|error| RevisionError::Call(revision.clone(), error))?;
-    found.ok_or_else(|| RevisionError::Absent(revision.clone()))
+    match found {
+        Some(secret) if is_own(&secret, owner) => Ok(secret),
+        Some(secret) if !is_of_former(&secret, owner) => Err(RevisionError::Foreign(revision.clone(), place.name)),
+        Some(_) | None => Err(RevisionError::Absent(revision.clone())),
+    }
 }
 
 fn secret(owner: &Owner, revision: &Revision, (part, parts): (usize, usize), data: &[u8]) -> Value {
@@ -139,7 +179,7 @@ fn secret(owner: &Owner, revision: &Revision, (part, parts): (usize, usize), dat
     json!({
         "apiVersion": "v1",
         "kind": "Secret",
-        "type": "landfall.dev/revision",
+        "type": TYPE,
         "immutable": true,
         "metadata": {
             "name": part_name(&owner.name, revision, part),
@@ -175,4 +215,23 @@ fn unpack(packed: &[u8]) -> Result<Release, String> {
     // The parser's own words would quote the content, and a password may stand there.
     let release: Release = serde_json::from_slice(&text).map_err(|error| format!("at byte {}", error.column()))?;
     if release.format == FORMAT { Ok(release) } else { Err(format!("it has the form {}", release.format)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_of_the_deployment_that_wrote_it_and_of_no_other() {
+        let owner = |uid: &str| Owner { name: "web".to_owned(), namespace: "shop".to_owned(), uid: uid.to_owned() };
+        let (old, new) = (owner("old"), owner("new"));
+        let written = secret(&old, &Revision("bcdfg".to_owned()), (0, 1), b"release");
+        assert!(is_own(&written, &old) && !is_of_former(&written, &old));
+        assert!(!is_own(&written, &new) && is_of_former(&written, &new));
+        let mut forged = written.clone();
+        forged["type"] = json!("Opaque");
+        assert!(!is_own(&forged, &old), "another type");
+        forged["metadata"]["ownerReferences"] = json!([]);
+        assert!(!is_own(&forged, &old) && !is_of_former(&forged, &new), "no owner at all");
+    }
 }

@@ -7,6 +7,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures::FutureExt;
 use tokio::{
     sync::{Semaphore, watch},
+    task::JoinSet,
     time::Instant,
 };
 use tracing::{Instrument, error, info, info_span};
@@ -131,11 +132,14 @@ enum Kind {
 async fn work(operator: Arc<Operator>, queue: Queue, kind: Kind) {
     let mut schedule = Schedule::new(queue.clone());
     let workers = Arc::new(Semaphore::new(WORKERS));
+    // Looks end with whoever drives them: before the Lease is given back, nothing of this process may write any more.
+    let mut looks = JoinSet::new();
     loop {
+        while looks.try_join_next().is_some() {}
         let Ok(permit) = Arc::clone(&workers).acquire_owned().await else { return };
         let key = schedule.next().await;
         let (operator, queue) = (Arc::clone(&operator), queue.clone());
-        tokio::spawn(async move {
+        looks.spawn(async move {
             let started = Instant::now();
             let outcome = look(&operator, &key, kind).await;
             operator.metrics.looked(kind.word(), outcome.word(), started.elapsed());

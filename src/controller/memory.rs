@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::{api::deployment::Deployment, cluster::store::Key, rollout::record::Record};
@@ -24,6 +24,34 @@ pub struct Mind {
     pub trouble: Option<Trouble>,
     /// How many looks in a row failed.
     pub failures: u32,
+    /// How many looks in a row were older than the world.
+    pub stale: u32,
+    /// What was done last, and how often it was done again without a difference.
+    pub done: Repeated,
+}
+
+/// The same actions, decided once more.
+#[derive(Debug, Default)]
+pub struct Repeated {
+    keys: Vec<String>,
+    times: u32,
+}
+
+/// The first pause before the same is done once more, and the longest.
+const REPEAT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+impl Repeated {
+    /// Takes in what was done, and says how long to wait before the next look: not at all where it is something new, and
+    /// longer each time where it made no difference that could be seen yet. What makes one wakes the look anyway.
+    pub fn pause(&mut self, keys: Vec<String>) -> Duration {
+        self.times = if self.keys == keys { self.times.saturating_add(1) } else { 0 };
+        self.keys = keys;
+        let (first, longest) = REPEAT;
+        match self.times {
+            0 => Duration::ZERO,
+            times => first.saturating_mul(2_u32.saturating_pow(times.min(16) - 1)).min(longest),
+        }
+    }
 }
 
 /// What kept actions from being carried out.
@@ -63,5 +91,21 @@ impl Minds {
     /// Gives it back.
     pub fn keep(&self, key: &Key, mind: Mind) {
         self.minds.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), mind);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_no_difference_is_done_again_more_and_more_slowly() {
+        let mut done = Repeated::default();
+        let mut pause = |key: &str| done.pause(vec![key.to_owned()]).as_millis();
+        assert_eq!(pause("a"), 0);
+        assert_eq!([pause("a"), pause("a"), pause("a")], [50, 100, 200]);
+        assert_eq!(pause("b"), 0, "something new is followed by a look at once");
+        let last = (0..20).map(|_| pause("b")).last();
+        assert_eq!(last, Some(5_000));
     }
 }

@@ -150,6 +150,11 @@ impl Answers {
         all.get(owner).into_iter().flatten().filter_map(|answer| answer.found.clone()).collect()
     }
 
+    /// Drops everything about a Deployment that is gone. An answer that is still under way finds nobody.
+    pub fn forget(&self, owner: &Key) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(owner);
+    }
+
     /// Drops the answers that a look has taken in, once that is stored.
     pub fn drop_taken(&self, owner: &Key, taken: &[Measured]) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);

@@ -50,6 +50,14 @@ fn named<'a>(backend: &Value, pairs: &'a [Pair]) -> Names<'a> {
     stable.or_else(candidate).unwrap_or(Names::Other)
 }
 
+/// The Services of its own namespace that a route names.
+pub fn services_of(route: &Value) -> impl Iterator<Item = &str> {
+    let all = rules(route).iter().flat_map(backends);
+    all.filter(|backend| text(backend, "namespace").is_none_or(|other| Some(other) == metadata(route, "namespace")))
+        .filter(|backend| text(backend, "kind").is_none_or(|kind| kind == "Service"))
+        .filter_map(|backend| text(backend, "name"))
+}
+
 /// The weight of a reference, 1 where it has none; none where it is no weight.
 pub(super) fn weight(backend: &Value) -> Option<u64> {
     match backend.get("weight") {

@@ -12,7 +12,7 @@
 //! A further kind of route is one more [`RouteKind`], and a file of its own where its rules differ.
 
 pub mod acknowledge;
-mod backend;
+pub mod backend;
 pub mod claim;
 pub mod combine;
 pub mod endpoints;

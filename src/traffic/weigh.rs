@@ -11,6 +11,7 @@ use crate::{
     traffic::{
         Pair, RouteKind,
         backend::{self, Names, WEIGHT_MAX},
+        text,
     },
 };
 
@@ -143,6 +144,42 @@ pub fn weigh(manifest: &Value, pairs: &[Pair], split: Share) -> Result<Value, We
         }
     }
     Ok(route)
+}
+
+/// A live route with another share. It is for routes that nobody renders any more: those that a newer revision does not
+/// have, and the one of a Profile that is gone. None where it sends no request to these Services.
+///
+/// # Errors
+/// As [`check`].
+pub fn weigh_again(live: &Value, pairs: &[Pair], split: Share) -> Result<Option<Value>, WeighError> {
+    let mut route = live.clone();
+    for rule in route.pointer_mut("/spec/rules").and_then(Value::as_array_mut).into_iter().flatten() {
+        let whole = whole(live, backend::backends(rule), pairs);
+        if let Some(rule) = rule.as_object_mut().filter(|rule| rule.contains_key("backendRefs")) {
+            rule.insert("backendRefs".to_owned(), Value::Array(whole));
+        }
+    }
+    if concerns(&route, pairs) { weigh(&route, pairs, split).map(Some) } else { Ok(None) }
+}
+
+/// References without their candidates: each stable one has the weight of both. Weights that were reduced stay in the
+/// same relation to those of others.
+fn whole(live: &Value, backends: &[Value], pairs: &[Pair]) -> Vec<Value> {
+    let mut whole: Vec<Value> = Vec::new();
+    for backend in backends {
+        let Names::Candidate(pair) = backend::names(live, backend, pairs) else {
+            whole.push(backend.clone());
+            continue;
+        };
+        let weight = backend::weight(backend).unwrap_or(0);
+        let of_pair =
+            |known: &&mut Value| text(known, "name") == Some(&pair.stable) && known.get("port") == backend.get("port");
+        match whole.iter_mut().rev().find(of_pair) {
+            Some(stable) => stable["weight"] = (backend::weight(stable).unwrap_or(0) + weight).into(),
+            None => whole.extend(backend.as_object().map(|backend| with(backend, Some(&pair.stable), weight))),
+        }
+    }
+    whole
 }
 
 /// One backend reference of the package's route.

@@ -6,11 +6,12 @@
 mod admission;
 mod appliers;
 mod argocd;
-mod canary;
 mod chart;
 mod helm;
 mod operator;
+mod rollout;
 mod stage;
+mod traffic;
 mod validation;
 mod workload;
 mod world;

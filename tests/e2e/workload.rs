@@ -10,7 +10,7 @@ use kube::{
     discovery,
     runtime::{conditions, wait::Condition},
 };
-use landfall::cli::sample::load::{LoadArgs, Tally, send};
+use landfall::cli::sample::load::{LoadArgs, send, tally::Tally};
 
 use crate::world::{World, available, gateway_url};
 

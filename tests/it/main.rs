@@ -32,3 +32,4 @@ mod tidy;
 mod traffic;
 mod validation;
 mod values;
+mod watches;

@@ -1,9 +1,14 @@
 //! The sample application and its client: as routes, and as two processes.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use axum::http::{HeaderMap, StatusCode};
 use landfall::cli::sample::serve::{Sample, router};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -156,4 +161,36 @@ fn load_is_no_faster_than_the_rate_asked_for() {
     let (code, stdout, _) = run(&mut landfall(&asked));
     assert_eq!(code, 0, "{stdout}");
     assert!(start.elapsed() >= Duration::from_millis(280), "{:?}", start.elapsed());
+}
+
+#[test]
+fn load_goes_on_until_it_is_stopped_and_tells_windows_and_total_as_json() {
+    let served = serving(&["--version", "v2"]);
+    let url = format!("http://{}/", served.address);
+    let asked = ["sample", "load", &url, "--until-stopped", "--rate", "200", "--every", "50ms", "--output", "json"];
+    let mut load = landfall(&asked).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(load.stdout.take().unwrap()).lines();
+    let mut windows: Vec<Value> =
+        (0..3).map(|_| serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap()).collect();
+    assert!(Command::new("kill").args(["-TERM", &load.id().to_string()]).status().unwrap().success());
+    windows.extend(lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap()));
+    assert!(load.wait().unwrap().success());
+
+    let total = windows.pop().unwrap()["total"].take();
+    let sent: u64 = windows.iter().map(|line| line["window"]["sent"].as_u64().unwrap()).sum();
+    assert!(sent > 0 && total["sent"] == sent, "{total} {windows:?}");
+    assert_eq!((&total["failed"], &total["answeredByVersion"]), (&json!(0), &json!({"v2": sent})));
+    for pair in windows.windows(2) {
+        assert_eq!(pair[0]["window"]["to"], pair[1]["window"]["from"], "a gap between windows");
+    }
+}
+
+#[test]
+fn load_tells_which_version_failed() {
+    let failing = serving(&["--fault-rate", "1", "--version", "v3"]);
+    let url = format!("http://{}/", failing.address);
+    let (code, stdout, _) = run(&mut landfall(&["sample", "load", &url, "--requests", "20", "-o", "json"]));
+    let total = serde_json::from_str::<Value>(&stdout).unwrap()["total"].take();
+    assert_eq!((code, &total["failed"], &total["failedByVersion"]), (1, &json!(20), &json!({"v3": 20})), "{total}");
+    assert_eq!(total["firstFailure"], "status 503 Service Unavailable: fault on demand");
 }

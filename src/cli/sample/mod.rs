@@ -20,7 +20,7 @@ pub enum SampleCommand {
     /// Send one HTTP GET with the system's name resolution, and print the answer
     Get(get::GetArgs),
     /// Send many HTTP GETs and tell which version answered how many
-    Load(load::LoadArgs),
+    Load(load::LoadCommand),
 }
 
 /// Runs one of the sample's commands.

@@ -16,7 +16,7 @@ use std::{
 
 use self::{
     table::{Family, Table},
-    view::{JobView, PackageView, ReplicaSetView, RouteView, ServiceView, SliceView},
+    view::{Controlled, JobView, PackageView, ReplicaSetView, RouteView, ServiceView, SliceView},
 };
 use crate::api::{deployment::Deployment, profile::Profile};
 
@@ -140,6 +140,12 @@ pub struct Owned {
     pub jobs: Family<JobView>,
 }
 
+/// What this uid controls.
+fn of<V: Controlled>(family: &Family<V>, uid: &str) -> Family<V> {
+    let own = family.iter().filter(|(_, value)| value.controller() == Some(uid));
+    own.map(|(name, value)| (Arc::clone(name), Arc::clone(value))).collect()
+}
+
 impl Store {
     fn read(&self) -> RwLockReadGuard<'_, Tables> {
         // A panic while the lock is held leaves whole tables: each change is one insertion.
@@ -192,16 +198,17 @@ impl Store {
         both.into_iter().flat_map(|table| table.with_keys()).collect()
     }
 
-    /// What belongs to a Deployment.
-    pub fn owned(&self, key: &Key) -> Owned {
+    /// What belongs to the Deployment of this uid. A label alone makes nothing its own: anybody can write one, and what a
+    /// former Deployment of the same name left is there for a while.
+    pub fn owned(&self, key: &Key, uid: &str) -> Owned {
         let tables = self.read();
         let routes = [&tables.http_routes, &tables.grpc_routes];
         Owned {
-            replica_sets: tables.replica_sets.family(key).clone(),
-            services: tables.services.family(key).clone(),
+            replica_sets: of(tables.replica_sets.family(key), uid),
+            services: of(tables.services.family(key), uid),
             slices: tables.slices.family(key).clone(),
-            routes: routes.into_iter().flat_map(|table| table.family(key).values().cloned()).collect(),
-            jobs: tables.jobs.family(key).clone(),
+            routes: routes.into_iter().flat_map(|table| of(table.family(key), uid).into_values()).collect(),
+            jobs: of(tables.jobs.family(key), uid),
         }
     }
 
@@ -305,5 +312,52 @@ impl Store {
     /// A Job.
     pub fn put_job(&self, job: JobView) {
         self.write().jobs.put(job);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{
+        view::{ReplicaSetObject, ServiceObject},
+        *,
+    };
+
+    fn meta(name: &str, uid: Option<&str>) -> Value {
+        let owners: Vec<Value> = uid
+            .map(|uid| json!({"apiVersion": "landfall.dev/v1alpha1", "kind": "Deployment", "name": "web", "uid": uid, "controller": true}))
+            .into_iter()
+            .collect();
+        json!({
+            "name": name, "namespace": "shop", "resourceVersion": "1", "ownerReferences": owners,
+            "labels": {"landfall.dev/deployment": "web", "landfall.dev/revision": "bcdfg", "landfall.dev/role": "stable"},
+        })
+    }
+
+    #[test]
+    fn what_only_a_label_says_to_be_of_a_deployment_is_not() {
+        let store = Store::default();
+        for (name, uid) in [("own", Some("new")), ("former", Some("old")), ("forged", None)] {
+            let kinds = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet"});
+            let with = |spec: Value| {
+                let mut object = kinds.clone();
+                object["metadata"] = meta(name, uid);
+                object["spec"] = spec;
+                object
+            };
+            let set: ReplicaSetObject = serde_json::from_value(with(json!({"replicas": 3}))).unwrap();
+            store.put_replica_set(ReplicaSetView::of(&set).unwrap());
+            let service: ServiceObject = serde_json::from_value(with(json!({"selector": {"app": "web"}}))).unwrap();
+            store.put_service(ServiceView::of(&service).unwrap());
+            let mut route = with(json!({}));
+            route["kind"] = json!("HTTPRoute");
+            store.put_route(RouteView::of(route).unwrap());
+        }
+        let owned = store.owned(&Key::new("shop", "web"), "new");
+        let names: Vec<&str> = owned.replica_sets.keys().chain(owned.services.keys()).map(|name| &**name).collect();
+        assert_eq!(names, ["own", "own"]);
+        assert_eq!(owned.routes.iter().map(|route| &*route.name).collect::<Vec<_>>(), ["own"]);
     }
 }

@@ -209,6 +209,8 @@ pub struct JobView {
     /// Its name.
     pub name: Arc<str>,
     version: u64,
+    /// The uid of the object that controls it.
+    pub controller: Option<String>,
     /// The revision.
     pub revision: Revision,
     /// How it stands.
@@ -241,6 +243,7 @@ impl JobView {
             owner: owner(meta)?,
             name: meta.name.as_deref()?.into(),
             version: version(meta),
+            controller: controller(meta),
             revision: Revision(label(meta, REVISION_LABEL)?.to_owned()),
             end: end.unwrap_or(JobEnd::Open),
         })
@@ -328,6 +331,23 @@ impl PackageView {
         })
     }
 }
+
+/// What a Deployment controls.
+pub trait Controlled {
+    /// The uid of the object that controls it.
+    fn controller(&self) -> Option<&str>;
+}
+
+macro_rules! controlled {
+    ($($view:ident),+) => {
+        $(impl Controlled for $view {
+            fn controller(&self) -> Option<&str> {
+                self.controller.as_deref()
+            }
+        })+
+    };
+}
+controlled!(JobView, ReplicaSetView, ServiceView, RouteView);
 
 macro_rules! item {
     ($($view:ident: $version:ident),+) => {

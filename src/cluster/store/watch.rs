@@ -3,14 +3,22 @@
 //! An object that cannot be read is reported and left out: it stops neither the watch nor the others. A watch that breaks is
 //! started again with growing pauses, for ever; meanwhile the store says that it is not to be trusted.
 
-use std::{fmt::Debug, sync::Arc, time::Instant};
+use std::{
+    fmt::Debug,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use k8s_openapi::api::{apps::v1::ReplicaSet, batch::v1::Job, core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client, Resource,
     core::{ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind},
-    runtime::{WatchStreamExt, watcher, watcher::Event},
+    runtime::{
+        utils::Backoff,
+        watcher,
+        watcher::{DefaultBackoff, Event},
+    },
 };
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
@@ -31,6 +39,9 @@ use crate::{
 
 /// The objects of one page of a list.
 const PAGE: u32 = 500;
+
+/// The longest pause before a watch that broke is started again.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,12 +213,25 @@ async fn run<K, V>(
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     V: Item + Send + Sync + 'static,
 {
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => sink.take(event, &read),
-            Err(error) => sink.failed(error),
-        }
+    let mut pauses = DefaultBackoff::default();
+    loop {
+        let mut events = std::pin::pin!(watcher(api.clone(), config.clone()));
+        let error = loop {
+            match events.next().await {
+                Some(Ok(event)) => {
+                    if matches!(event, Event::InitDone) {
+                        pauses.reset();
+                    }
+                    sink.take(event, &read);
+                }
+                Some(Err(error)) => break error,
+                None => break watcher::Error::NoResourceVersion,
+            }
+        };
+        sink.failed(error);
+        // A watch that goes on after a failure says nothing until something changes, which may be never: only a new list
+        // shows that it works again, and what it missed.
+        tokio::time::sleep(pauses.next().unwrap_or(PAUSE_MAX)).await;
     }
 }
 
@@ -223,8 +247,9 @@ struct Sink<V> {
 impl<V: Item> Sink<V> {
     fn take<K: Resource>(&mut self, event: Event<K>, read: &impl Fn(&K) -> Result<Option<V>, String>) {
         match event {
-            Event::Init => (self.place)(&mut self.store.write()).begin(&self.scope),
-            Event::InitApply(object) => drop(self.put(&object, read)),
+            // That a list begins is no sign that the API server answers it.
+            Event::Init => return (self.place)(&mut self.store.write()).begin(&self.scope),
+            Event::InitApply(object) => return drop(self.put(&object, read)),
             Event::InitDone => {
                 (self.place)(&mut self.store.write()).finish(&self.scope);
                 self.store.mark(self.part, &self.scope, |watched| watched.synced = true);
@@ -240,15 +265,22 @@ impl<V: Item> Sink<V> {
         self.store.mark(self.part, &self.scope, |watched| watched.failing = None);
     }
 
+    /// There are none. It is said once and not at every try.
     fn nothing(&self) {
-        {
+        let gone = {
             let mut tables = self.store.write();
             let table = (self.place)(&mut tables);
             table.begin(&self.scope);
-            table.finish(&self.scope);
+            table.finish(&self.scope)
+        };
+        let mut news = !gone.is_empty();
+        self.store.mark(self.part, &self.scope, |watched| {
+            news |= !watched.synced || watched.failing.is_some();
+            (watched.synced, watched.failing) = (true, None);
+        });
+        if news {
+            (self.listener)(Change::Listed(self.part));
         }
-        self.store.mark(self.part, &self.scope, |watched| (watched.synced, watched.failing) = (true, None));
-        (self.listener)(Change::Listed(self.part));
     }
 
     /// Takes an object in, and says whose it is where that is news.

@@ -1,8 +1,9 @@
 //! Measurements: each is taken beside the looks, and the look after it takes the answer in.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use futures::FutureExt;
 use serde_json::Value;
 
 use super::Scene;
@@ -22,6 +23,7 @@ use crate::{
         observed::{Measured, Revision},
         verdict::Measurement,
     },
+    traffic::backend::services_of,
 };
 
 /// Begins a measurement, unless it has begun already.
@@ -36,14 +38,19 @@ pub fn measure(scene: &Scene<'_>, mind: &Mind, planned: &Planned) {
     let (account, namespace) = (scene.ground.account.clone(), scene.ground.namespace.clone());
     let planned_key = planned.key.clone();
     tokio::spawn(async move {
-        let result = match asked {
-            None => Measurement::Unknown("the check is not part of the run's record".to_owned()),
-            Some((Err(invalid), _)) => Measurement::Failure(invalid),
-            Some((Ok(request), check)) => match secrets(&operator.writer, &account, &namespace, &request).await {
-                Ok(secrets) => operator.prober.measure(&check, &request, &secrets).await,
-                Err(cause) => Measurement::Unknown(cause),
-            },
+        let taken = async {
+            match asked {
+                None => Measurement::Unknown("the check is not part of the run's record".to_owned()),
+                Some((Err(invalid), _)) => Measurement::Failure(invalid),
+                Some((Ok(request), check)) => match secrets(&operator.writer, &account, &namespace, &request).await {
+                    Ok(secrets) => operator.prober.measure(&check, &request, &secrets).await,
+                    Err(cause) => Measurement::Unknown(cause),
+                },
+            }
         };
+        // An answer that never comes would keep the check from ever being taken again.
+        let result = AssertUnwindSafe(taken).catch_unwind().await;
+        let result = result.unwrap_or_else(|_| Measurement::Unknown("the measurement failed by itself".to_owned()));
         operator.metrics.measured(word(&result));
         operator.measured.give(&key, Measured { key: planned_key, result });
         operator.rollouts.add(key);
@@ -57,7 +64,9 @@ fn prepare(scene: &Scene<'_>, check: &Check) -> Result<Request, String> {
 
 /// The candidate's Service as a check reaches it: the one that routes name, else the first.
 fn candidate(scene: &Scene<'_>) -> Option<ServiceAddress> {
-    let service = scene.owned.services.values().find(|service| service.role == Role::Candidate)?;
+    let named: BTreeSet<&str> = scene.owned.routes.iter().flat_map(|route| services_of(&route.object)).collect();
+    let candidates = || scene.owned.services.values().filter(|service| service.role == Role::Candidate);
+    let service = candidates().find(|service| named.contains(&*service.name)).or_else(|| candidates().next())?;
     Some(ServiceAddress {
         host: format!("{}.{}.svc", service.name, scene.ground.namespace),
         address: service.address,

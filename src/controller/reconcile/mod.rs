@@ -29,6 +29,7 @@ use crate::{
         call::CallError,
         execute::ExecuteError,
         observe::{Beside, Sight, see},
+        revision::RevisionError,
         store::{Key, Owned},
         write::{Account, Place},
     },
@@ -37,7 +38,7 @@ use crate::{
         moment::Moment,
         observed::{Measured, Observed, Pods, Revision, Seen},
         stage::Stage,
-        state::Run,
+        state::{Code, Run, State},
         step::{Look, Step, Wanted, step},
     },
     kinds::workload::objects::Owner,
@@ -56,12 +57,17 @@ use crate::{
 /// The shortest time between two statuses of one Deployment that differ in words only.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long pods that are not ready are left alone before they are asked again why.
-const PODS_PAUSE: Duration = Duration::from_secs(5);
+/// How long what is not watched is left alone before it is asked for again.
+const ASKING_PAUSE: Duration = Duration::from_secs(5);
 
 /// Looks at a Deployment.
 pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
-    let Some(deployment) = operator.store.deployment(key) else { return Outcome::Done(None) };
+    let Some(deployment) = operator.store.deployment(key) else {
+        // Nobody asks for it any more; another one of the same name is another one.
+        drop(operator.minds.take(key));
+        operator.measured.forget(key);
+        return Outcome::Done(None);
+    };
     if deployment.metadata.deletion_timestamp.is_some() {
         return Outcome::Done(None);
     }
@@ -74,15 +80,29 @@ pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
             Outcome::Failed(mind.failures)
         }
     };
-    if let Outcome::Done(_) = outcome {
-        mind.failures = 0;
-    }
+    let outcome = patient(outcome, &mut mind);
     // What has nothing under way is read from its status when it is needed again.
     let idle = mind.record.as_ref().is_none_or(|record| record.state.active().is_none());
     if !idle || mind.trouble.is_some() || !matches!(outcome, Outcome::Done(None)) {
         operator.minds.keep(key, mind);
     }
     outcome
+}
+
+/// The looks in a row that may be older than the world before there is a growing pause between them.
+const STALE_MAX: u32 = 5;
+
+/// A view that stays older than the world, because a watch lags or broke, is no reason to ask the API server all the time.
+fn patient(outcome: Outcome, mind: &mut Mind) -> Outcome {
+    match outcome {
+        Outcome::Done(_) => (mind.failures, mind.stale) = (0, 0),
+        Outcome::Stale => mind.stale = mind.stale.saturating_add(1),
+        Outcome::Failed(_) => {}
+    }
+    match outcome {
+        Outcome::Stale if mind.stale > STALE_MAX => Outcome::Failed(mind.stale - STALE_MAX),
+        outcome => outcome,
+    }
 }
 
 /// Everything that one look is about.
@@ -118,8 +138,8 @@ impl<'a> Scene<'a> {
         Ok(Self {
             operator,
             key,
+            owned: operator.store.owned(key, &ground.owner.uid),
             ground,
-            owned: operator.store.owned(key),
             aim,
             prior,
             asked,
@@ -143,6 +163,8 @@ impl<'a> Scene<'a> {
         {
             *wait = format!("{wait}: {hint}");
         }
+        let why = mind.trouble.as_ref().map(|trouble| trouble.message.as_str()).or(hint.as_deref());
+        explain_deadline(&mut record, prior, why);
         let status = self.status(mind, &record, &observed, wanted.desired);
         let stored = match self.store(mind, (status, record), &step).await {
             Ok(stored) => stored,
@@ -152,10 +174,11 @@ impl<'a> Scene<'a> {
             return Outcome::Done(Some(sooner(self.next(&step), Some(delay)).unwrap_or(delay)));
         }
         let outcome = self.act(mind, &step).await;
-        match (outcome, hint) {
-            // What pods say of themselves is asked for, not watched.
-            (Outcome::Done(next), Some(_)) => Outcome::Done(sooner(next, Some(PODS_PAUSE))),
-            (outcome, _) => outcome,
+        // What pods say of themselves, and what a run waits for before it begins, is asked for and not watched.
+        let asks = hint.is_some() || matches!(observed.missing, Seen::Present(_));
+        match outcome {
+            Outcome::Done(next) if asks => Outcome::Done(sooner(next, Some(ASKING_PAUSE))),
+            outcome => outcome,
         }
     }
 
@@ -279,8 +302,10 @@ impl<'a> Scene<'a> {
         let known: BTreeSet<&Revision> =
             state.stable.iter().chain(&state.kept).chain(&state.rejected).chain(run).chain(wanted).collect();
         versions.retain(|revision, _| known.contains(revision));
+        // What is only rehearsed is not recorded as a revision: it is rendered again when it is to be carried out.
+        let rehearses = self.deployment.spec.dry_run == Some(true) || self.deployment.spec.validate_only == Some(true);
         let mut record = Record {
-            wanted: self.aim.rendered.clone(),
+            wanted: if rehearses { prior.wanted.clone() } else { self.aim.rendered.clone() },
             versions,
             front: fronted.unwrap_or(prior.front.clone()),
             checks,
@@ -292,14 +317,15 @@ impl<'a> Scene<'a> {
     }
 
     fn status(&self, mind: &Mind, record: &Record, observed: &Observed, desired: u32) -> DeploymentStatus {
-        let problem = self.problem(mind);
+        let trouble = mind.trouble.as_ref().map(hindered);
         report(&View {
             subject: self.subject(),
             prior: self.deployment.status.as_ref(),
             record,
             observed,
             intent: self.aim.intent.as_ref(),
-            problem: problem.as_ref(),
+            problem: self.aim.problem.as_ref(),
+            trouble: trouble.as_ref(),
             asked: &self.asked,
             pinned: self.aim.pinned.as_ref(),
             desired,
@@ -314,17 +340,6 @@ impl<'a> Scene<'a> {
             label: &self.key.name,
             spec: &self.deployment.spec,
         }
-    }
-
-    /// What stands against the spec, else what kept the last actions from being carried out.
-    fn problem(&self, mind: &Mind) -> Option<Problem> {
-        self.aim.problem.clone().or_else(|| {
-            let trouble = mind.trouble.as_ref()?;
-            Some(match trouble.stalled {
-                Some(reason) => Problem::Stalled { reason, message: trouble.message.clone() },
-                None => Problem::Pending { message: trouble.message.clone() },
-            })
-        })
     }
 
     /// Nothing is known to be wanted yet: the status says what is missing.
@@ -412,7 +427,8 @@ impl Scene<'_> {
             }
             // The memory is of no use any more: the object is read again.
             Err(error) if error.is_conflict() || error.is_absent() => {
-                *mind = Mind { written: mind.written, failures: mind.failures, ..Mind::default() };
+                let Mind { written, failures, stale, .. } = *mind;
+                *mind = Mind { written, failures, stale, ..Mind::default() };
                 Err(Outcome::Stale)
             }
             Err(error) => {
@@ -444,7 +460,9 @@ impl Scene<'_> {
         for planned in &asked {
             checks::measure(self, mind, planned);
         }
+        let pause = mind.done.pause(actions.iter().map(|planned| planned.key.clone()).collect());
         let errors = if actions.is_empty() { Vec::new() } else { site::carry_out(self, mind, &actions).await };
+        mourn(mind, &errors);
         let worst = errors.iter().find(|error| !error.is_transient()).or_else(|| errors.first());
         let trouble = worst.and_then(trouble);
         let news = trouble != mind.trouble;
@@ -458,7 +476,7 @@ impl Scene<'_> {
                 }
             }
             // What was done may allow more at once: the answers are in the store already.
-            None => Outcome::Done(Some(Duration::ZERO)),
+            None => Outcome::Done(sooner(self.next(step), Some(pause))),
             Some(ExecuteError::Changed(what)) => {
                 debug!(what, "the view was old");
                 Outcome::Stale
@@ -473,6 +491,37 @@ impl Scene<'_> {
 
     fn next(&self, step: &Step) -> Option<Duration> {
         step.next.map(|at| Duration::from_millis(at.0.saturating_sub(now().0)))
+    }
+}
+
+/// A record that is gone is made again at the next look, as long as its Package is there: what it was rendered from is
+/// forgotten, so that it is rendered anew.
+fn mourn(mind: &mut Mind, errors: &[ExecuteError]) {
+    let Some(wanted) = mind.record.as_mut().and_then(|record| record.wanted.as_mut()) else { return };
+    let is_gone = |error: &ExecuteError| matches!(error, ExecuteError::Revision(RevisionError::Absent(revision)) if *revision == wanted.revision);
+    if errors.iter().any(is_gone) {
+        wanted.inputs.clear();
+    }
+}
+
+/// What kept actions from being carried out, as the status has it.
+fn hindered(trouble: &Trouble) -> Problem {
+    let message = trouble.message.clone();
+    match trouble.stalled {
+        Some(reason) => Problem::Stalled { reason, message },
+        None => Problem::Pending { message },
+    }
+}
+
+/// A deadline that has just passed says what there was no progress for.
+fn explain_deadline(record: &mut Record, before: Option<&State>, why: Option<&str>) {
+    let was_failing = before.and_then(State::active).is_none_or(|run| run.retreat.is_some());
+    let (Some(run), Some(why), false) = (record.state.run.as_mut(), why, was_failing) else { return };
+    let ended = run.outcome.as_mut().and_then(|outcome| outcome.failure.as_mut());
+    for failure in run.retreat.iter_mut().chain(ended) {
+        if failure.code == Code::ProgressDeadline {
+            failure.message = format!("{}: {why}", failure.message);
+        }
     }
 }
 

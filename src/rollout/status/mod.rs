@@ -103,6 +103,8 @@ pub struct View<'a> {
     pub intent: Option<&'a Intent>,
     /// What stands against it.
     pub problem: Option<&'a Problem>,
+    /// What keeps the last decision from being carried out.
+    pub trouble: Option<&'a Problem>,
     /// What the annotations ask for.
     pub asked: &'a Asked,
     /// The version that a range picked.
@@ -146,9 +148,14 @@ impl<'a> Scene<'a> {
         self.view.prior.filter(|_| self.same_run)
     }
 
-    /// The problem, where no run is under way that goes on regardless.
-    fn problem(&self) -> Option<&'a Problem> {
+    /// What stands against the spec, where no run is under way that goes on regardless.
+    fn hindrance(&self) -> Option<&'a Problem> {
         self.view.problem.filter(|_| self.active().is_none())
+    }
+
+    /// What stands in the way: of the spec, or of a run.
+    fn problem(&self) -> Option<&'a Problem> {
+        self.hindrance().or(self.view.trouble)
     }
 
     /// The revision that is to come.
@@ -181,7 +188,7 @@ pub fn report(view: &View<'_>) -> DeploymentStatus {
     let instances = world::instances(&scene);
     let mut status = DeploymentStatus {
         observed_generation: view.subject.generation,
-        phase: Some(if scene.problem().is_some() { Phase::Pending } else { phase(state.phase) }),
+        phase: Some(if scene.hindrance().is_some() { Phase::Pending } else { phase(state.phase) }),
         progress: step::progress(&scene),
         current_step: step::current(&scene),
         waiting_for: waiting_for(&scene),

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
+use axum::{
+    body::{Body, to_bytes},
+    http::Request,
+};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -18,6 +21,20 @@ use crate::world::gateway_url;
 
 /// Requests that may be under way at a time. More means that answers do not come.
 const UNDER_WAY_MAX: usize = 256;
+
+/// The longest answer, in bytes.
+const BODY_MAX: usize = 1 << 16;
+
+/// Connections that are kept for the next request.
+const IDLE_MAX: usize = 64;
+
+/// Where requests go.
+struct Goal {
+    url: String,
+    host: String,
+    /// How many connections are kept for the next request.
+    kept: usize,
+}
 
 /// What was seen, since the start or since the last time that somebody asked.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +54,12 @@ impl Seen {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
     pub fn share(&self, version: &str) -> f64 {
         self.by_version.get(version).copied().unwrap_or(0) as f64 / self.answered().max(1) as f64
+    }
+
+    /// Fails unless every answer was of this version.
+    pub fn assert_all(&self, version: &str) {
+        let expected = BTreeMap::from([(version.to_owned(), self.answered())]);
+        assert!(self.by_version == expected && self.failures.is_empty(), "all answers of {version}: {self:?}");
     }
 
     /// Fails unless a version had its share: within one point, or four and a half standard deviations if that is more.
@@ -59,9 +82,19 @@ pub struct Load {
 impl Load {
     /// Starts to send so many requests per second to a host behind the gateway.
     pub fn start(host: &str, rate: u32) -> Self {
+        Self::toward(Goal { url: gateway_url(), host: host.to_owned(), kept: IDLE_MAX }, rate)
+    }
+
+    /// Starts to send so many requests per second to an address without a router. Every request has a connection of its
+    /// own: a Service divides connections, not requests.
+    pub fn start_at(address: &str, rate: u32) -> Self {
+        Self::toward(Goal { url: format!("http://{address}"), host: address.to_owned(), kept: 0 }, rate)
+    }
+
+    fn toward(goal: Goal, rate: u32) -> Self {
         let (total, window) = (Arc::<Mutex<Seen>>::default(), Arc::<Mutex<Seen>>::default());
         let stop = CancellationToken::new();
-        let task = tokio::spawn(send(host.to_owned(), rate, [Arc::clone(&total), Arc::clone(&window)], stop.clone()));
+        let task = tokio::spawn(send(goal, rate, [Arc::clone(&total), Arc::clone(&window)], stop.clone()));
         Self { total, window, stop, task }
     }
 
@@ -104,8 +137,12 @@ impl Load {
     }
 }
 
-async fn send(host: String, rate: u32, counts: [Arc<Mutex<Seen>>; 2], stop: CancellationToken) {
-    let client: Client<HttpConnector, Body> = Client::builder(TokioExecutor::new()).build_http();
+async fn send(goal: Goal, rate: u32, counts: [Arc<Mutex<Seen>>; 2], stop: CancellationToken) {
+    let client: Client<HttpConnector, Body> = Client::builder(TokioExecutor::new())
+        .retry_canceled_requests(false)
+        .pool_max_idle_per_host(goal.kept)
+        .build_http();
+    let goal = Arc::new(goal);
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let slots = Arc::new(Semaphore::new(UNDER_WAY_MAX));
@@ -113,9 +150,10 @@ async fn send(host: String, rate: u32, counts: [Arc<Mutex<Seen>>; 2], stop: Canc
     while !stop.is_cancelled() {
         ticks.tick().await;
         let slot = Arc::clone(&slots).acquire_owned().await.unwrap();
-        let (client, host, counts) = (client.clone(), host.clone(), counts.clone());
+        let (client, goal, counts) = (client.clone(), Arc::clone(&goal), counts.clone());
         tokio::spawn(async move {
-            let result = ask(&client, &host).await;
+            let answer = tokio::time::timeout(Duration::from_secs(5), ask(&client, &goal)).await;
+            let result = answer.unwrap_or_else(|_| Err("no answer within 5 s".to_owned()));
             for count in &counts {
                 let mut seen = count.lock().unwrap();
                 match &result {
@@ -130,13 +168,15 @@ async fn send(host: String, rate: u32, counts: [Arc<Mutex<Seen>>; 2], stop: Canc
 }
 
 /// One request: the version that answered, or what went wrong.
-async fn ask(client: &Client<HttpConnector, Body>, host: &str) -> Result<String, String> {
-    let request = axum::http::Request::get(gateway_url()).header("host", host).body(Body::empty()).unwrap();
-    let answer = tokio::time::timeout(Duration::from_secs(5), client.request(request)).await;
-    let answer = answer.map_err(|_| "no answer within 5 s".to_owned())?.map_err(|error| format!("{error:?}"))?;
-    if !answer.status().is_success() {
-        return Err(answer.status().to_string());
+async fn ask(client: &Client<HttpConnector, Body>, goal: &Goal) -> Result<String, String> {
+    let request = Request::get(&goal.url).header("host", &goal.host).body(Body::empty()).unwrap();
+    let answer = client.request(request).await.map_err(|error| format!("{error:?}"))?;
+    let (head, body) = answer.into_parts();
+    // An answer is whole, and its connection free for the next request, when its body has been read.
+    let body = to_bytes(Body::new(body), BODY_MAX).await.map_err(|error| error.to_string())?;
+    if !head.status.is_success() {
+        return Err(format!("{}: {}", head.status, String::from_utf8_lossy(&body).trim_end()));
     }
-    let version = answer.headers().get("x-version").and_then(|version| version.to_str().ok());
+    let version = head.headers.get("x-version").and_then(|version| version.to_str().ok());
     Ok(version.unwrap_or_default().to_owned())
 }

@@ -2,6 +2,15 @@
 
 /// A Profile `production` behind the public Gateway, with this strategy in YAML's flow style.
 pub fn profile(strategy: &str) -> String {
+    behind_gateway(strategy, "")
+}
+
+/// As [`profile`], where an acknowledged weight settles for this long.
+pub fn profile_settling(strategy: &str, settle: &str) -> String {
+    behind_gateway(strategy, &format!(", settle: {settle}"))
+}
+
+fn behind_gateway(strategy: &str, settle: &str) -> String {
     format!(
         "
 apiVersion: landfall.dev/v1alpha1
@@ -9,7 +18,7 @@ kind: Profile
 metadata: {{name: production}}
 spec:
   environment: production
-  traffic: {{gateway: {{parentRefs: [{{name: public, namespace: gateway}}], hostnames: [HOST]}}}}
+  traffic: {{gateway: {{parentRefs: [{{name: public, namespace: gateway}}], hostnames: [HOST]}}{settle}}}
   strategy: {strategy}
 "
     )

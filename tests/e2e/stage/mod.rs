@@ -5,6 +5,7 @@
 
 pub mod load;
 pub mod manifests;
+pub mod witness;
 
 use std::{
     collections::BTreeMap,
@@ -15,6 +16,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Service;
 use kube::{
     Api, ResourceExt,
     api::{DynamicObject, Patch, PatchParams},
@@ -201,6 +203,12 @@ impl Stage {
     /// The hash of the stable revision.
     pub async fn stable(&self) -> String {
         self.status().await.revision.and_then(|revision| revision.stable).map(|stable| stable.hash).unwrap_or_default()
+    }
+
+    /// The address of a Service inside the cluster.
+    pub async fn address_of(&self, service: &str) -> String {
+        let service = self.world.api::<Service>().get(service).await.unwrap();
+        service.spec.and_then(|spec| spec.cluster_ip).expect("a Service has an address")
     }
 
     /// Objects of a kind by label, whatever the kind.

@@ -53,7 +53,7 @@ pub fn record(state: landfall::engine::state::State, wanted: &Revision) -> Recor
         replicas: 10,
         version: "1.0.0".to_owned(),
         services: 1,
-        routes: 1,
+        routes: 0,
         alone: None,
     };
     Record { state, wanted: Some(rendered), versions, ..Record::default() }

@@ -103,6 +103,7 @@ impl Desk {
             observed: &self.observed,
             intent,
             problem: self.problem.as_ref(),
+            trouble: None,
             asked,
             pinned: None,
             desired: 2,

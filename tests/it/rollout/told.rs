@@ -223,6 +223,7 @@ impl Teller {
             observed: &looked.observed,
             intent: None,
             problem: None,
+            trouble: None,
             asked: &asked(&looked.observed.commands, "jane"),
             pinned: None,
             desired: looked.wanted.desired,

@@ -2,7 +2,7 @@
 
 use landfall::{
     engine::share::Share,
-    traffic::weigh::{WeighError, check, concerns, weigh},
+    traffic::weigh::{WeighError, check, concerns, weigh, weigh_again},
 };
 use serde_json::{Value, json};
 
@@ -199,4 +199,25 @@ fn a_route_concerns_a_package_where_a_backend_names_one_of_its_services() {
     let mut unclear = to(&json!([{"name": "shop", "namespace": "shop"}]));
     unclear["metadata"] = json!({});
     assert!(concerns(&unclear, &pairs()), "so that it is checked, and refused");
+}
+
+#[test]
+fn a_live_route_is_weighed_again_as_it_was_weighed_first() {
+    let canary = to(&json!([
+        {"name": "shop", "port": 80, "weight": 9}, {"name": "shop", "port": 81}, {"name": "legacy", "port": 80, "weight": 2},
+    ]));
+    for (before, after) in [(0, 10_000), (10_000, 0), (4000, 0), (1, 7000), (2500, 2500)] {
+        let live = weighed(&canary, before);
+        let again = weigh_again(&live, &pairs(), points(after)).unwrap().unwrap();
+        assert_eq!(weights(&again, 0), weights(&weighed(&canary, after), 0), "{before} to {after}");
+    }
+}
+
+#[test]
+fn a_live_route_that_names_only_the_candidate_gets_its_stable_service_back() {
+    let live = to(&json!([{"name": "shop-candidate", "port": 80, "weight": 3}]));
+    let again = weigh_again(&live, &pairs(), points(0)).unwrap().unwrap();
+    assert_eq!(weights(&again, 0), ["shop=1", "shop-candidate=0"]);
+    let other = to(&json!([{"name": "legacy", "port": 80}]));
+    assert_eq!(weigh_again(&other, &pairs(), points(0)).unwrap(), None);
 }

@@ -1,0 +1,109 @@
+//! Watches that break and start again, against an API server made of a function, on a paused clock.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::Body,
+    http::{Request, Response, StatusCode},
+};
+use futures::stream;
+use kube::Client;
+use landfall::cluster::store::{
+    Part, Store,
+    watch::{Listener, start},
+};
+use serde_json::json;
+use tower::BoxError;
+
+/// What the API server does with a request; `true` is a watch.
+type Answer = Arc<dyn Fn(&str, bool) -> StatusCode + Send + Sync>;
+
+fn client(answer: Answer) -> Client {
+    let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+        let watches = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+        let code = answer(request.uri().path(), watches);
+        async move { Ok::<_, BoxError>(response(code, watches)) }
+    });
+    Client::new(service, "default")
+}
+
+fn response(code: StatusCode, watches: bool) -> Response<Body> {
+    let refused =
+        json!({"kind": "Status", "status": "Failure", "reason": "Refused", "message": "no", "code": code.as_u16()});
+    let empty = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []});
+    let body = match (code, watches) {
+        // A watch in which nothing happens.
+        (StatusCode::OK, true) => Body::from_stream(stream::pending::<Result<String, BoxError>>()),
+        (StatusCode::OK, false) => Body::from(empty.to_string()),
+        _ => Body::from(refused.to_string()),
+    };
+    Response::builder().status(code).body(body).unwrap()
+}
+
+/// Whether a part is trusted after a watch has been failing for longer than that is borne.
+fn trusted_later(store: &Store, part: Part) -> Result<(), String> {
+    store.trusted(part, "any", Instant::now() + Duration::from_secs(60))
+}
+
+/// A listener, and how often it was told something.
+fn counted() -> (Arc<Mutex<usize>>, Listener) {
+    let said = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&said);
+    (said, Arc::new(move |_| *count.lock().unwrap() += 1))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_works_again_is_trusted_although_nothing_happens_in_it() {
+    let broken = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = Arc::clone(&broken);
+    let once = move |path: &str, watches: bool| {
+        let first = watches && seen.lock().unwrap().insert(path.to_owned());
+        if first { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+    };
+    let store = Store::default();
+    let watches = start(&client(Arc::new(once)), &[], &store, &counted().1);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(broken.lock().unwrap().len(), Part::ALL.len(), "every watch broke once");
+    for part in Part::ALL {
+        assert_eq!(trusted_later(&store, part), Ok(()), "{part:?}");
+    }
+    drop(watches);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_is_tried_again_and_again_in_vain_is_not_trusted() {
+    let listed = Arc::new(Mutex::new(BTreeSet::new()));
+    let never_again = move |path: &str, watches: bool| {
+        let first = !watches && listed.lock().unwrap().insert(path.to_owned());
+        if first { StatusCode::OK } else { StatusCode::FORBIDDEN }
+    };
+    let store = Store::default();
+    let (said, listener) = counted();
+    let watches = start(&client(Arc::new(never_again)), &[], &store, &listener);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(store.is_synced());
+    // The tries in between change nothing: it counts from the first failure.
+    assert_eq!(*said.lock().unwrap(), 2 * Part::ALL.len(), "once for the list, once for the failure");
+    for part in Part::ALL {
+        assert!(trusted_later(&store, part).is_err(), "{part:?}");
+    }
+    drop(watches);
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_of_routes_that_are_not_installed_are_said_to_be_absent_once() {
+    let store = Store::default();
+    let (said, listener) = counted();
+    let no_routes = |path: &str, _| {
+        if path.contains("gateway.networking.k8s.io") { StatusCode::NOT_FOUND } else { StatusCode::OK }
+    };
+    let watches = start(&client(Arc::new(no_routes)), &[], &store, &listener);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(store.is_synced());
+    assert_eq!(*said.lock().unwrap(), Part::ALL.len());
+    drop(watches);
+}
