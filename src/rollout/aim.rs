@@ -14,7 +14,7 @@ use crate::{
     },
     engine::{
         observed::Revision,
-        plan::{Ability, Capabilities, Reach},
+        plan::{Ability, Capabilities, Plan, Reach},
         state::{Attempted, State},
         step::{Pace, Power, Wanted},
     },
@@ -163,23 +163,27 @@ pub fn wanted(
     spec: &DeploymentSpec,
     rendered: &Rendered,
     intent: Option<&Intent>,
-    state: Option<&State>,
+    record: Option<&Record>,
 ) -> Option<Wanted> {
-    let desired = desired(spec, rendered);
+    // What is only rehearsed does not say how many instances run meanwhile.
+    let runs = record.and_then(|record| record.wanted.as_ref()).filter(|_| rehearses(spec));
+    let desired = desired(spec, runs.unwrap_or(rendered));
     if let Some(intent) = intent {
         return Some(intent.wanted(rendered.revision.clone(), desired));
     }
-    // The spec cannot be carried out: what is under way goes on as it was started, and nothing new begins.
-    let run = state?.run.as_ref()?;
-    let attempted = state?.attempted.clone()?;
+    // The spec cannot be carried out: what is under way goes on as it was started, and nothing new begins. The last run may
+    // have been a rehearsal, and the same revision is not to be rehearsed once more.
+    let state = &record?.state;
+    let plan = Plan { reach: Reach::Deploy, ..state.run.as_ref()?.plan.clone() };
+    let attempted = state.attempted.clone()?;
     Some(Wanted {
         revision: attempted.revision,
-        plan: run.plan.clone(),
+        plan,
         request: attempted.request,
         desired,
         pace: if spec.paused == Some(true) { Pace::Hold } else { Pace::Go },
         power: if spec.stopped == Some(true) { Power::Down } else { Power::Up },
-        keep: state?.kept.len().max(1),
+        keep: state.kept.len().max(1),
     })
 }
 

@@ -93,7 +93,7 @@ fn running(name: &str) -> FakeCluster {
     cluster.put(
         &format!("/apis/apps/v1/namespaces/shop/replicasets/web-{stable}"),
         json!({
-            "metadata": {"name": format!("web-{stable}"), "namespace": "shop", "labels": labels("workload")},
+            "metadata": {"name": format!("web-{stable}"), "namespace": "shop", "labels": labels("workload"), "ownerReferences": owners},
             "spec": {"replicas": 3}, "status": {"replicas": 3, "availableReplicas": 3},
         }),
     );
@@ -102,7 +102,7 @@ fn running(name: &str) -> FakeCluster {
             &format!("{CORE}/services/{name}"),
             json!({
                 "metadata": {"name": name, "namespace": "shop", "labels": labels(role),
-                             "annotations": {"landfall.dev/selects": stable.0}},
+                             "annotations": {"landfall.dev/selects": stable.0}, "ownerReferences": owners},
                 "spec": {"selector": {"app": "web", "pod-template-hash": stable.0}, "ports": [{"port": 80}]},
             }),
         );

@@ -86,7 +86,7 @@ impl World {
         let key = Key::new(&session.namespace, &label_value(name));
         let store = Store::default();
         fill(session, &key, &store).await;
-        let owned = store.owned(&key);
+        let owned = store.owned(&key, deployment.metadata.uid.as_deref().unwrap_or_default());
         let writer = Writer::new(session.client.clone());
         let all_parents = owned.routes.iter().flat_map(|route| parents(&route.object)).collect();
         let controllers = Routers::default().of(&writer, all_parents).await;

@@ -159,7 +159,7 @@ impl Outlook {
         let aim = aimed(world);
         let state = world.record.as_ref().map(|record| &record.state);
         let decided = aim.rendered.as_ref().and_then(|rendered| {
-            let wanted = aim::wanted(&world.deployment.spec, rendered, aim.intent.as_ref(), state)?;
+            let wanted = aim::wanted(&world.deployment.spec, rendered, aim.intent.as_ref(), world.record.as_ref())?;
             let observed = observed(world, &aim, at);
             Some(step(Look { wanted: &wanted, prior: state, observed: &observed, now }))
         });

@@ -21,7 +21,7 @@ use crate::{
         render::{Source, render},
     },
     rollout::{
-        aim::{self, Chosen, Offer, content, intent, invalid, no_profile, pending, pick, refused_target},
+        aim::{self, Chosen, Offer, content, intent, invalid, no_profile, pending, pick, refused_target, rehearses},
         plan::Intent,
         record::{Record, Rendered},
         status::Problem,
@@ -43,6 +43,8 @@ pub struct Aim {
     pub depends_on: Vec<crate::api::package::Dependency>,
     /// What stands against it.
     pub problem: Option<Problem>,
+    /// What was rendered only to be rehearsed, and is recorded nowhere.
+    pub release: Option<Arc<Release>>,
 }
 
 /// Where objects of a Deployment go, and as whom they are written.
@@ -76,6 +78,7 @@ pub async fn aim(
     };
     if let Some(problem) = refused_target(&profile.spec, namespace) {
         aim.problem = Some(problem);
+        aim.rendered = record.and_then(|record| record.wanted.clone());
         return Ok(aim);
     }
     match package(operator, deployment, record) {
@@ -83,12 +86,16 @@ pub async fn aim(
             aim.pinned = Some(view.version.clone());
             aim.depends_on.clone_from(&view.depends_on);
             match rendered(operator, deployment, &view, record, ground).await? {
-                Ok(rendered) => aim.rendered = Some(rendered),
+                Ok((rendered, release)) => (aim.rendered, aim.release) = (Some(rendered), release),
                 Err(problem) => aim.problem = Some(problem),
             }
         }
         Ok(Found::Kept(version)) => aim.pinned = Some(version),
         Err(problem) => aim.problem = Some(problem),
+    }
+    if rehearses(spec) {
+        // A range never moves down from what it picked: what was only rehearsed is not picked.
+        aim.pinned = deployment.status.as_ref().and_then(|status| status.pinned_version.clone());
     }
     if aim.rendered.is_none() {
         // What ran before goes on, whatever stands against what is wanted now.
@@ -129,6 +136,9 @@ fn package(operator: &Operator, deployment: &Deployment, record: Option<&Record>
     }
 }
 
+/// What was rendered, and the whole of it where it is recorded nowhere.
+type Fresh = (Rendered, Option<Arc<Release>>);
+
 /// The revision of a Package, from the record or rendered now.
 async fn rendered(
     operator: &Operator,
@@ -136,11 +146,11 @@ async fn rendered(
     view: &PackageView,
     record: Option<&Record>,
     ground: &Ground,
-) -> Result<Result<Rendered, Problem>, CallError> {
+) -> Result<Result<Fresh, Problem>, CallError> {
     let spec = &deployment.spec;
     let inputs = inputs_digest(&view.digest, &ground.namespace, spec.overrides.as_ref(), &spec.env_from);
     if let Some(known) = record.and_then(|record| record.wanted.as_ref()).filter(|known| known.inputs == inputs) {
-        return Ok(Ok(known.clone()));
+        return Ok(Ok((known.clone(), None)));
     }
     let name = format!("{}-{}", spec.package.name, view.version);
     let place = Place::named("landfall.dev/v1alpha1", "Package", &ground.owner.namespace, &name);
@@ -172,15 +182,15 @@ async fn keep(
     deployment: &Deployment,
     ground: &Ground,
     (inputs, release): (String, Release),
-) -> Result<Result<Rendered, Problem>, CallError> {
+) -> Result<Result<Fresh, Problem>, CallError> {
     let rendered = aim::rendered(inputs, &release);
-    if deployment.spec.dry_run == Some(true) || deployment.spec.validate_only == Some(true) {
-        return Ok(Ok(rendered));
+    if rehearses(&deployment.spec) {
+        return Ok(Ok((rendered, Some(Arc::new(release)))));
     }
     match revision::save(&operator.writer, &ground.owner, &release).await {
         Ok(()) => {
             operator.releases.put(&ground.owner, Arc::new(release));
-            Ok(Ok(rendered))
+            Ok(Ok((rendered, None)))
         }
         Err(RevisionError::Call(_, error)) if !error.is_forbidden() && !error.is_invalid() => Err(error),
         Err(error) => Ok(Err(invalid(sentence(&error)))),

@@ -5,6 +5,7 @@
 
 mod aim;
 mod checks;
+mod rehearsal;
 mod site;
 
 use std::{
@@ -44,6 +45,7 @@ use crate::{
     kinds::workload::objects::Owner,
     rollout::{
         self,
+        aim::rehearses,
         commands::{self, Asked, Current},
         dependencies::{self, Neighbour},
         describe,
@@ -73,7 +75,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
     }
     let mut mind = operator.minds.take(key);
     let outcome = match Scene::set(operator, key, deployment, &mut mind).await {
-        Ok(mut scene) => scene.play(&mut mind).await,
+        Ok(mut scene) => by(scene.play(&mut mind).await, scene.again),
         Err(error) => {
             debug!(error = chain(&error), "what is wanted could not be found out");
             mind.failures = mind.failures.saturating_add(1);
@@ -117,6 +119,8 @@ struct Scene<'a> {
     asked: Asked,
     measured: Vec<Measured>,
     now: Moment,
+    /// When to look again although nothing waits.
+    again: Option<Duration>,
 }
 
 impl<'a> Scene<'a> {
@@ -135,7 +139,7 @@ impl<'a> Scene<'a> {
         let empty = BTreeMap::new();
         let annotations = deployment.metadata.annotations.as_ref().unwrap_or(&empty);
         let asked = commands::read(annotations, operator.actors, current);
-        Ok(Self {
+        let mut scene = Self {
             operator,
             key,
             owned: operator.store.owned(key, &ground.owner.uid),
@@ -146,7 +150,10 @@ impl<'a> Scene<'a> {
             measured: operator.measured.of(key),
             now: now(),
             deployment,
-        })
+            again: None,
+        };
+        rehearsal::rehearse(&mut scene).await?;
+        Ok(scene)
     }
 
     /// The look itself.
@@ -185,8 +192,7 @@ impl<'a> Scene<'a> {
     /// What the engine is to bring; none where that has never been known.
     fn wanted(&self) -> Option<Wanted> {
         let rendered = self.aim.rendered.as_ref()?;
-        let state = self.prior.as_ref().map(|record| &record.state);
-        rollout::aim::wanted(&self.deployment.spec, rendered, self.aim.intent.as_ref(), state)
+        rollout::aim::wanted(&self.deployment.spec, rendered, self.aim.intent.as_ref(), self.prior.as_ref())
     }
 
     /// What is seen, and what may be behind it that pods are not ready.
@@ -303,7 +309,7 @@ impl<'a> Scene<'a> {
             state.stable.iter().chain(&state.kept).chain(&state.rejected).chain(run).chain(wanted).collect();
         versions.retain(|revision, _| known.contains(revision));
         // What is only rehearsed is not recorded as a revision: it is rendered again when it is to be carried out.
-        let rehearses = self.deployment.spec.dry_run == Some(true) || self.deployment.spec.validate_only == Some(true);
+        let rehearses = rehearses(&self.deployment.spec);
         let mut record = Record {
             wanted: if rehearses { prior.wanted.clone() } else { self.aim.rendered.clone() },
             versions,
@@ -555,6 +561,14 @@ fn is_news(before: &DeploymentStatus, after: &DeploymentStatus) -> bool {
         || before.commands != after.commands
         || before.run.as_ref().map(|run| &run.id) != after.run.as_ref().map(|run| &run.id)
         || said(before) != said(after)
+}
+
+/// The same, with another look at the latest after this time.
+fn by(outcome: Outcome, again: Option<Duration>) -> Outcome {
+    match outcome {
+        Outcome::Done(next) => Outcome::Done(sooner(next, again)),
+        outcome => outcome,
+    }
 }
 
 fn sooner(left: Option<Duration>, right: Option<Duration>) -> Option<Duration> {
