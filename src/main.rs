@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use landfall::{
     cli::{
-        Cli, Command, adopt, answer, completion, crds, fail, get, history, init, lint, operator::OperatorArgs,
+        Cli, Command, adopt, answer, completion, crds, fail, get, history, init, lint, operator::OperatorArgs, plan,
         print_version, sample, simulate, status, verb,
     },
     cluster::connect::install_tls_provider,
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     match Cli::read().command {
         Command::Get(args) => answer(get::run(&args)),
         Command::Status(args) => answer(status::run(&args)),
+        Command::Plan(args) => answer(plan::run(&args)),
         Command::History(args) => answer(history::run(&args)),
         Command::Verb(command) => answer(verb::run(command)),
         Command::Adopt(args) => answer(adopt::run(&args)),

@@ -17,6 +17,7 @@ pub mod init;
 pub mod lint;
 pub mod objects;
 pub mod operator;
+pub mod plan;
 pub mod sample;
 pub mod simulate;
 pub mod status;
@@ -41,7 +42,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 the operator lost its Lease, 4 time ran out.
+Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 the operator lost its Lease or a plan has changes, 4 time ran out.
 Also a plugin: as a link of the name kubectl-landfall on the PATH it is `kubectl landfall`.";
 
 /// The exit code of a command that waited as long as it was told to.
@@ -71,6 +72,8 @@ pub enum Command {
     Get(get::GetArgs),
     /// Follow the run of a Deployment to its end
     Status(status::StatusArgs),
+    /// Say what would happen next to a Deployment, and why; nothing is changed
+    Plan(plan::PlanArgs),
     /// Show the finished runs of a Deployment
     History(history::HistoryArgs),
     /// What can be asked of a Deployment.

@@ -541,13 +541,14 @@ fn lasting(release: &Release) -> Vec<Place> {
 /// What is never deleted with a revision.
 const HOLDS_DATA: [&str; 3] = ["PersistentVolumeClaim", "CustomResourceDefinition", "Namespace"];
 
-enum Found {
+/// Whether an object is there; that of somebody else is an error.
+pub(super) enum Found {
     Absent,
     Ours,
 }
 
 /// Whether an object exists and may be written.
-async fn found(site: &Site<'_>, object: &Value) -> Result<Found, ExecuteError> {
+pub(super) async fn found(site: &Site<'_>, object: &Value) -> Result<Found, ExecuteError> {
     let place = Place::of(object);
     match site.writer.get(site.account, &place).await.map_err(|error| explain(site, &place, error))? {
         None => Ok(Found::Absent),
@@ -594,7 +595,7 @@ fn explain_known(site: &Site<'_>, place: &Place, error: CallError) -> ExecuteErr
     if error.is_absent() { ExecuteError::Changed(place.to_string()) } else { explain(site, place, error) }
 }
 
-fn explain(site: &Site<'_>, place: &Place, error: CallError) -> ExecuteError {
+pub(super) fn explain(site: &Site<'_>, place: &Place, error: CallError) -> ExecuteError {
     match (error, site.account) {
         (error, _) if error.is_conflict() => ExecuteError::Changed(place.to_string()),
         (CallError::Refused { code: 403, message, .. }, Account::Service { namespace, name }) => {
@@ -635,7 +636,7 @@ fn all_pairs(site: &Site<'_>, release: &Release) -> Vec<Pair> {
 }
 
 /// The Services of a release and their candidates.
-fn pairs(release: &Release) -> Vec<Pair> {
+pub(super) fn pairs(release: &Release) -> Vec<Pair> {
     let pair = |service: &crate::kinds::workload::release::RoutedService| Pair {
         stable: service.name.clone(),
         candidate: candidate_name(&service.name),

@@ -9,6 +9,7 @@ pub mod execute;
 pub mod lease;
 pub mod observe;
 pub mod probe;
+pub mod rehearse;
 pub mod releases;
 pub mod revision;
 pub mod routers;

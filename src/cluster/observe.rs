@@ -43,6 +43,16 @@ pub struct Sight {
     pub jobs: BTreeMap<Revision, Vec<(String, JobEnd)>>,
 }
 
+impl Sight {
+    /// Why a Job fails its revision; none where none does.
+    pub fn failed_job(&self) -> Option<String> {
+        self.jobs.values().flatten().find_map(|(name, end)| match end {
+            JobEnd::Failed(why) => Some(format!("Job {name} failed: {why}")),
+            JobEnd::Open | JobEnd::Complete => None,
+        })
+    }
+}
+
 /// What cannot be seen in the store.
 #[derive(Debug, Clone, Copy)]
 pub struct Beside<'a> {

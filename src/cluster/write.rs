@@ -45,7 +45,7 @@ pub enum Claim {
     Polite,
     /// They are taken: the object is known to be ours.
     Firm,
-    /// As [`Claim::Polite`], and nothing is stored.
+    /// As [`Claim::Firm`], and nothing is stored.
     DryRun,
 }
 
@@ -129,7 +129,7 @@ impl Writer {
         let place = Place::of(object);
         let path = self.path(&place).await?;
         let mut how = PatchParams::apply(FIELD_MANAGER).validation_strict();
-        how.force = claim == Claim::Firm;
+        how.force = claim != Claim::Polite;
         how.dry_run = claim == Claim::DryRun;
         self.send(who, path.patch(&place.name, &how, &Patch::Apply(object))).await
     }
@@ -139,9 +139,21 @@ impl Writer {
     /// # Errors
     /// See [`CallError`] and [`CallError::is_taken`].
     pub async fn create(&self, who: &Account, object: &Value) -> Result<Value, CallError> {
+        self.post(who, object, &making()).await
+    }
+
+    /// As [`Writer::create`], and nothing is stored.
+    ///
+    /// # Errors
+    /// As [`Writer::create`].
+    pub async fn create_dry(&self, who: &Account, object: &Value) -> Result<Value, CallError> {
+        self.post(who, object, &PostParams { dry_run: true, ..making() }).await
+    }
+
+    async fn post(&self, who: &Account, object: &Value, how: &PostParams) -> Result<Value, CallError> {
         let path = self.path(&Place::of(object)).await?;
-        let how = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        self.send(who, path.create(&how, object.to_string().into_bytes())).await
+        let request = path.create(how, object.to_string().into_bytes());
+        self.send(who, request.map(strictly)).await
     }
 
     /// Merges a change into an object.
@@ -282,6 +294,20 @@ impl Writer {
         kinds.insert(key, (resource.clone(), capabilities.scope.clone()));
         Ok((resource, capabilities.scope))
     }
+}
+
+fn making() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+/// Asks for fields that the API server does not know to be refused and not to be dropped. The client's own parameters of a
+/// creation have no word for it.
+fn strictly(mut request: Request<Vec<u8>>) -> Request<Vec<u8>> {
+    let joint = if request.uri().query().is_some() { '&' } else { '?' };
+    if let Ok(uri) = format!("{}{joint}fieldValidation=Strict", request.uri()).parse() {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 fn merging() -> PatchParams {

@@ -254,7 +254,8 @@ impl Plan {
         self.stages().iter().map(|stage| self.time_of(stage)).sum()
     }
 
-    fn time_of(&self, stage: &Stage) -> Duration {
+    /// The time that a stage waits for.
+    pub fn time_of(&self, stage: &Stage) -> Duration {
         match (stage, self.divider()) {
             (Stage::Hold { at_least, checks }, _) => {
                 checks.iter().map(|name| self.time_to_pass(name)).fold(*at_least, Duration::max)

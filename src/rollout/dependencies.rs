@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::api::{package::Dependency, version::Version};
+use crate::api::{deployment::Deployment, deployment_status::DeploymentStatus, package::Dependency, version::Version};
 
 /// A Deployment of the same Profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,23 @@ pub struct Neighbour {
     pub package: String,
     /// The version of its stable revision; none where nothing runs yet.
     pub stable: Option<Version>,
+}
+
+impl Neighbour {
+    /// What a Deployment is to its neighbours.
+    pub fn of(deployment: &Deployment) -> Self {
+        Self {
+            deployment: deployment.metadata.name.clone().unwrap_or_default(),
+            package: deployment.spec.package.name.clone(),
+            stable: stable_version(deployment.status.as_ref()),
+        }
+    }
+}
+
+/// The version of what runs, without a mark of overrides.
+fn stable_version(status: Option<&DeploymentStatus>) -> Option<Version> {
+    let stable = status?.revision.as_ref()?.stable.as_ref()?;
+    stable.version.split('+').next()?.parse().ok()
 }
 
 /// The dependencies that nobody satisfies yet, a sentence for each.

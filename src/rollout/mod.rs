@@ -4,11 +4,13 @@
 //!
 //! - [`choose`], [`dependencies`]: which Package is meant, and what has to run before it.
 //! - [`plan`], [`checks`]: a Deployment and its Profile as the engine's plan, with every default.
+//! - [`aim`]: all of that together: what is wanted, and what stands against it.
 //! - [`commands`]: annotations as commands, and what is no command.
 //! - [`record`]: what is remembered in the status.
 //! - [`status`]: what is told of it all; [`describe`]: what is worth an event.
 //! - [`words`]: the words that both sides have.
 
+pub mod aim;
 pub mod checks;
 pub mod choose;
 pub mod commands;

@@ -89,6 +89,13 @@ impl Record {
         }
     }
 
+    /// The id and the number of the run under way, or of the last one.
+    pub fn current(&self, uid: &str) -> Option<(String, u64)> {
+        let run = self.state.run.as_ref()?;
+        let started = self.started.filter(|started| started.run == run.number)?;
+        Some((run_id(uid, run.number, started.at), run.number))
+    }
+
     /// The text for the status.
     pub fn write(&self) -> String {
         // Nothing in it refuses to be JSON: its maps have texts as keys.

@@ -9,6 +9,7 @@ mod argocd;
 mod chart;
 mod helm;
 mod operator;
+mod rehearsal;
 mod rollout;
 mod stage;
 mod traffic;

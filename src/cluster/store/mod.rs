@@ -274,6 +274,14 @@ impl Store {
         }
     }
 
+    /// Says that a namespace was listed once, and is not watched: the part is complete, or says why it is not.
+    pub fn listed(&self, part: Part, namespace: &str, outcome: Result<(), String>) {
+        self.mark(part, namespace, |watched| {
+            watched.synced = outcome.is_ok();
+            watched.failing = outcome.err().map(|cause| (Instant::now(), cause));
+        });
+    }
+
     fn mark(&self, part: Part, scope: &str, change: impl FnOnce(&mut Watched)) {
         change(self.write().watched.entry((part, scope.to_owned())).or_default());
     }
@@ -304,6 +312,16 @@ impl Store {
             _ => &mut tables.http_routes,
         };
         table.put(route);
+    }
+
+    /// An `EndpointSlice`.
+    pub fn put_slice(&self, slice: SliceView) {
+        self.write().slices.put(slice);
+    }
+
+    /// A Job.
+    pub fn put_job(&self, job: JobView) {
+        self.write().jobs.put(job);
     }
 }
 

@@ -6,10 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    api::{
-        condition::ConditionReason, deployment::Deployment, deployment_status::DeploymentStatus, package::Package,
-        profile::Profile, version::Version,
-    },
+    api::{deployment::Deployment, package::Package, profile::Profile, version::Version},
     cluster::{
         call::CallError,
         revision::{self, RevisionError},
@@ -17,7 +14,6 @@ use crate::{
         write::{Account, Place},
     },
     controller::operator::Operator,
-    engine::{observed::Revision, plan::Ability, plan::Capabilities},
     kinds::workload::{
         hash::inputs_digest,
         objects::Owner,
@@ -25,8 +21,8 @@ use crate::{
         render::{Source, render},
     },
     rollout::{
-        choose::{Candidate, Choice, Content, Standing, choose},
-        plan::{Given, Intent, Routing, intend},
+        aim::{self, Chosen, Offer, content, intent, invalid, no_profile, pending, pick, refused_target, rehearses},
+        plan::Intent,
         record::{Record, Rendered},
         status::Problem,
     },
@@ -47,6 +43,8 @@ pub struct Aim {
     pub depends_on: Vec<crate::api::package::Dependency>,
     /// What stands against it.
     pub problem: Option<Problem>,
+    /// What was rendered only to be rehearsed, and is recorded nowhere.
+    pub release: Option<Arc<Release>>,
 }
 
 /// Where objects of a Deployment go, and as whom they are written.
@@ -74,133 +72,72 @@ pub async fn aim(
     let spec = &deployment.spec;
     let mut aim = Aim { profile: operator.store.profile(namespace, &spec.profile), ..Aim::default() };
     let Some(profile) = aim.profile.clone() else {
-        aim.problem = Some(pending(format!("Profile {} in namespace {namespace}", spec.profile)));
+        aim.problem = Some(no_profile(&spec.profile, namespace));
         aim.rendered = record.and_then(|record| record.wanted.clone());
         return Ok(aim);
     };
-    if let Some(problem) = refused_target(&profile, namespace) {
+    if let Some(problem) = refused_target(&profile.spec, namespace) {
         aim.problem = Some(problem);
+        aim.rendered = record.and_then(|record| record.wanted.clone());
         return Ok(aim);
     }
-    let before = deployment.status.as_ref();
-    match package(operator, deployment, before, record) {
-        Ok(Chosen::New(view)) => {
+    match package(operator, deployment, record) {
+        Ok(Found::New(view)) => {
             aim.pinned = Some(view.version.clone());
             aim.depends_on.clone_from(&view.depends_on);
             match rendered(operator, deployment, &view, record, ground).await? {
-                Ok(rendered) => aim.rendered = Some(rendered),
+                Ok((rendered, release)) => (aim.rendered, aim.release) = (Some(rendered), release),
                 Err(problem) => aim.problem = Some(problem),
             }
         }
-        Ok(Chosen::Kept(version)) => aim.pinned = Some(version),
+        Ok(Found::Kept(version)) => aim.pinned = Some(version),
         Err(problem) => aim.problem = Some(problem),
+    }
+    if rehearses(spec) {
+        // A range never moves down from what it picked: what was only rehearsed is not picked.
+        aim.pinned = deployment.status.as_ref().and_then(|status| status.pinned_version.clone());
     }
     if aim.rendered.is_none() {
         // What ran before goes on, whatever stands against what is wanted now.
         aim.rendered = record.and_then(|record| record.wanted.clone());
     }
     if let Some(rendered) = &aim.rendered {
-        match intend(spec, &profile.spec, given(deployment, &profile, rendered)) {
+        match intent(spec, &profile.spec, rendered) {
             Ok(intent) => aim.intent = Some(intent),
-            Err(invalid) => {
-                aim.problem.get_or_insert(Problem::Stalled {
-                    reason: ConditionReason::InvalidSpec,
-                    message: invalid.to_string(),
-                });
+            Err(problem) => {
+                aim.problem.get_or_insert(problem);
             }
         }
     }
     Ok(aim)
 }
 
-fn pending(message: String) -> Problem {
-    Problem::Pending { message }
-}
-
-fn invalid(message: String) -> Problem {
-    Problem::Stalled { reason: ConditionReason::InvalidSpec, message }
-}
-
-/// Targets that no rollout can be carried to yet.
-fn refused_target(profile: &Profile, namespace: &str) -> Option<Problem> {
-    let target = profile.spec.target.as_ref()?;
-    if target.kubeconfig.is_some() {
-        let what = "spec.target.kubeconfig of the Profile: other clusters cannot be reached yet: leave it out";
-        return Some(invalid(what.to_owned()));
-    }
-    let elsewhere = target.namespace.as_deref().filter(|target| *target != namespace)?;
-    Some(invalid(format!(
-        "spec.target.namespace of the Profile: {elsewhere} is another namespace, which is not possible yet: put Profile, \
-         Packages and Deployments into {elsewhere}"
-    )))
-}
-
-/// What the plan rests on beside the specs.
-fn given<'a>(deployment: &Deployment, profile: &Profile, rendered: &'a Rendered) -> Given<'a> {
-    let gateway = profile.spec.traffic.as_ref().is_some_and(|traffic| traffic.gateway.is_some());
-    let routed = rendered.services > 0 && (gateway || rendered.routes > 0);
-    Given {
-        routing: if routed { Routing::Weights } else { Routing::Instances },
-        capabilities: Capabilities { traffic: Ability::Can, pause: Ability::Can, reverse: Ability::Can },
-        desired: desired(deployment, rendered),
-        alone: rendered.alone.as_deref(),
-    }
-}
-
-/// How many instances the whole traffic needs.
-pub fn desired(deployment: &Deployment, rendered: &Rendered) -> u32 {
-    deployment.spec.replicas.and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(rendered.replicas)
-}
-
-enum Chosen {
+enum Found {
     New(Arc<PackageView>),
     Kept(Version),
 }
 
-fn package(
-    operator: &Operator,
-    deployment: &Deployment,
-    before: Option<&DeploymentStatus>,
-    record: Option<&Record>,
-) -> Result<Chosen, Problem> {
+fn package(operator: &Operator, deployment: &Deployment, record: Option<&Record>) -> Result<Found, Problem> {
     let reference = &deployment.spec.package;
     let namespace = deployment.metadata.namespace.as_deref().unwrap_or_default();
     let views = operator.store.packages(namespace, &reference.name);
-    let pinned = before.and_then(|status| status.pinned_version.as_ref());
-    let candidates = views.values().map(|view| Candidate {
+    let pinned = deployment.status.as_ref().and_then(|status| status.pinned_version.as_ref());
+    let offers = views.values().map(|view| Offer {
         version: view.version.clone(),
         state: view.state,
-        content: content(view),
-        standing: standing(record, &view.version),
+        content: content(view.status.checksum.as_deref(), &view.digest),
     });
-    match choose(reference, pinned, candidates) {
-        Choice::Use(version) => match views.values().find(|view| view.version == version) {
-            Some(view) => Ok(Chosen::New(Arc::clone(view))),
+    match pick(reference, pinned, record, offers)? {
+        Chosen::Kept(version) => Ok(Found::Kept(version)),
+        Chosen::New(version) => match views.values().find(|view| view.version == version) {
+            Some(view) => Ok(Found::New(Arc::clone(view))),
             None => Err(pending(format!("Package {}-{version}", reference.name))),
         },
-        Choice::Keep(version) => Ok(Chosen::Kept(version)),
-        Choice::Pending(message) => Err(pending(message)),
-        Choice::Stalled { reason, message } => Err(Problem::Stalled { reason, message }),
     }
 }
 
-/// Whether a Package still is what was recorded of it.
-pub fn content(view: &PackageView) -> Content {
-    match &view.status.checksum {
-        Some(checksum) if *checksum != view.digest => Content::Changed,
-        _ => Content::Same,
-    }
-}
-
-/// Whether a revision of this version was rejected, and no other one was wanted since.
-fn standing(record: Option<&Record>, version: &Version) -> Standing {
-    let text = version.to_string();
-    let rejected = record.is_some_and(|record| {
-        let of = |revision: &Revision| record.versions.get(revision).is_some_and(|shown| *shown == text);
-        record.state.rejected.iter().any(of)
-    });
-    if rejected { Standing::Quarantined } else { Standing::Free }
-}
+/// What was rendered, and the whole of it where it is recorded nowhere.
+type Fresh = (Rendered, Option<Arc<Release>>);
 
 /// The revision of a Package, from the record or rendered now.
 async fn rendered(
@@ -209,11 +146,11 @@ async fn rendered(
     view: &PackageView,
     record: Option<&Record>,
     ground: &Ground,
-) -> Result<Result<Rendered, Problem>, CallError> {
+) -> Result<Result<Fresh, Problem>, CallError> {
     let spec = &deployment.spec;
     let inputs = inputs_digest(&view.digest, &ground.namespace, spec.overrides.as_ref(), &spec.env_from);
     if let Some(known) = record.and_then(|record| record.wanted.as_ref()).filter(|known| known.inputs == inputs) {
-        return Ok(Ok(known.clone()));
+        return Ok(Ok((known.clone(), None)));
     }
     let name = format!("{}-{}", spec.package.name, view.version);
     let place = Place::named("landfall.dev/v1alpha1", "Package", &ground.owner.namespace, &name);
@@ -245,23 +182,15 @@ async fn keep(
     deployment: &Deployment,
     ground: &Ground,
     (inputs, release): (String, Release),
-) -> Result<Result<Rendered, Problem>, CallError> {
-    let rendered = Rendered {
-        inputs,
-        revision: Revision(release.hash.clone()),
-        replicas: release.desired(),
-        version: release.version.clone(),
-        services: release.services.len(),
-        routes: release.routes.len(),
-        alone: release.workloads.iter().find_map(|workload| workload.alone.clone()),
-    };
-    if deployment.spec.dry_run == Some(true) || deployment.spec.validate_only == Some(true) {
-        return Ok(Ok(rendered));
+) -> Result<Result<Fresh, Problem>, CallError> {
+    let rendered = aim::rendered(inputs, &release);
+    if rehearses(&deployment.spec) {
+        return Ok(Ok((rendered, Some(Arc::new(release)))));
     }
     match revision::save(&operator.writer, &ground.owner, &release).await {
         Ok(()) => {
             operator.releases.put(&ground.owner, Arc::new(release));
-            Ok(Ok(rendered))
+            Ok(Ok((rendered, None)))
         }
         Err(RevisionError::Call(_, error)) if !error.is_forbidden() && !error.is_invalid() => Err(error),
         Err(error) => Ok(Err(invalid(sentence(&error)))),

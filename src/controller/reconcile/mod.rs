@@ -5,6 +5,7 @@
 
 mod aim;
 mod checks;
+mod rehearsal;
 mod site;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 use serde_json::json;
 use tracing::{debug, info, warn};
 
-use self::aim::{Aim, Ground, aim, desired};
+use self::aim::{Aim, Ground, aim};
 use super::{
     driver::Outcome,
     memory::{Mind, Trouble},
@@ -24,16 +25,13 @@ use super::{
 };
 use crate::{
     analysis::pods,
-    api::{
-        DEFAULT_SERVICE_ACCOUNT, condition::ConditionReason, deployment::Deployment,
-        deployment_status::DeploymentStatus,
-    },
+    api::{condition::ConditionReason, deployment::Deployment, deployment_status::DeploymentStatus},
     cluster::{
         call::CallError,
         execute::ExecuteError,
         observe::{Beside, Sight, see},
         revision::RevisionError,
-        store::{Key, Owned, view::JobEnd},
+        store::{Key, Owned},
         write::{Account, Place},
     },
     engine::{
@@ -46,9 +44,12 @@ use crate::{
     },
     kinds::workload::objects::Owner,
     rollout::{
+        self,
+        aim::rehearses,
         commands::{self, Asked, Current},
-        dependencies, describe,
-        record::{Record, run_id},
+        dependencies::{self, Neighbour},
+        describe,
+        record::Record,
         status::{Problem, Subject, View, report},
     },
     telemetry::chain,
@@ -78,7 +79,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
     }
     let mut mind = operator.minds.take(key);
     let outcome = match Scene::set(operator, key, deployment, &mut mind).await {
-        Ok(mut scene) => scene.play(&mut mind).await,
+        Ok(mut scene) => by(scene.play(&mut mind).await, scene.again),
         Err(error) => {
             debug!(error = chain(&error), "what is wanted could not be found out");
             mind.failures = mind.failures.saturating_add(1);
@@ -122,6 +123,8 @@ struct Scene<'a> {
     asked: Asked,
     measured: Vec<Measured>,
     now: Moment,
+    /// When to look again although nothing waits.
+    again: Option<Duration>,
 }
 
 impl<'a> Scene<'a> {
@@ -135,12 +138,12 @@ impl<'a> Scene<'a> {
         let prior = mind.record.clone();
         let ground = ground(operator, &deployment);
         let aim = aim(operator, &deployment, prior.as_ref(), &ground).await?;
-        let id = prior.as_ref().and_then(|record| current(record, &ground.owner.uid));
+        let id = prior.as_ref().and_then(|record| record.current(&ground.owner.uid));
         let current = id.as_ref().map(|(id, number)| Current { id, number: *number });
         let empty = BTreeMap::new();
         let annotations = deployment.metadata.annotations.as_ref().unwrap_or(&empty);
         let asked = commands::read(annotations, operator.actors, current);
-        Ok(Self {
+        let mut scene = Self {
             operator,
             key,
             owned: operator.store.owned(key, &ground.owner.uid),
@@ -151,7 +154,10 @@ impl<'a> Scene<'a> {
             measured: operator.measured.of(key),
             now: now(),
             deployment,
-        })
+            again: None,
+        };
+        rehearsal::rehearse(&mut scene).await?;
+        Ok(scene)
     }
 
     /// The look itself.
@@ -190,28 +196,7 @@ impl<'a> Scene<'a> {
     /// What the engine is to bring; none where that has never been known.
     fn wanted(&self) -> Option<Wanted> {
         let rendered = self.aim.rendered.as_ref()?;
-        let desired = desired(&self.deployment, rendered);
-        if let Some(intent) = &self.aim.intent {
-            return Some(intent.wanted(rendered.revision.clone(), desired));
-        }
-        // The spec cannot be carried out: what is under way goes on as it was started, and nothing new begins.
-        let state = &self.prior.as_ref()?.state;
-        let run = state.run.as_ref()?;
-        let attempted = state.attempted.clone()?;
-        let intent = self.deployment.spec.paused == Some(true);
-        Some(Wanted {
-            revision: attempted.revision,
-            plan: run.plan.clone(),
-            request: attempted.request,
-            desired,
-            pace: if intent { crate::engine::step::Pace::Hold } else { crate::engine::step::Pace::Go },
-            power: if self.deployment.spec.stopped == Some(true) {
-                crate::engine::step::Power::Down
-            } else {
-                crate::engine::step::Power::Up
-            },
-            keep: state.kept.len().max(1),
-        })
+        rollout::aim::wanted(&self.deployment.spec, rendered, self.aim.intent.as_ref(), self.prior.as_ref())
     }
 
     /// What is seen, and what may be behind it that pods are not ready.
@@ -226,13 +211,10 @@ impl<'a> Scene<'a> {
             candidate: state.and_then(|state| state.active()).map(|run| &run.revision),
             controllers: &controllers,
         };
-        let Sight { revisions, stable, candidate, route, jobs } =
-            see(&self.operator.store, &self.owned, beside, Instant::now());
+        let sight = see(&self.operator.store, &self.owned, beside, Instant::now());
+        let failed = sight.failed_job();
+        let Sight { revisions, stable, candidate, route, jobs } = sight;
         let revisions = self.renewing(revisions).await;
-        let failed = jobs.values().flatten().find_map(|(name, end)| match end {
-            JobEnd::Failed(why) => Some(format!("Job {name} failed: {why}")),
-            JobEnd::Open | JobEnd::Complete => None,
-        });
         let open = jobs.values().flatten().map(|(name, _)| format!("Job {name} has not completed")).next();
         let pods = self.pods(&revisions).await;
         let observed = Observed {
@@ -258,9 +240,7 @@ impl<'a> Scene<'a> {
 
     /// What a package without Services would select; none where the package has Services.
     fn front(&self) -> Option<&BTreeSet<Revision>> {
-        static NOTHING: BTreeSet<Revision> = BTreeSet::new();
-        let has = self.aim.rendered.as_ref().is_some_and(|rendered| rendered.services > 0);
-        (!has).then(|| self.prior.as_ref().map_or(&NOTHING, |record| &record.front))
+        rollout::aim::front(self.aim.rendered.as_ref(), self.prior.as_ref())
     }
 
     /// Counts the pods that a restart still has to replace.
@@ -292,9 +272,7 @@ impl<'a> Scene<'a> {
         if let Account::Service { namespace, name } = &self.ground.account {
             match self.operator.has_account(namespace, name).await {
                 Ok(true) => {}
-                Ok(false) => missing.push(format!(
-                    "service account {name} in namespace {namespace}: make it with `landfall init {namespace}`"
-                )),
+                Ok(false) => missing.push(rollout::aim::no_account(namespace, name)),
                 Err(error) => return Seen::Unknown(error.to_string()),
             }
         }
@@ -308,13 +286,7 @@ impl<'a> Scene<'a> {
         }
         let neighbours = self.operator.store.deployments_in(&self.key.namespace);
         let same = neighbours.iter().filter(|one| one.spec.profile == self.deployment.spec.profile);
-        let neighbours: Vec<dependencies::Neighbour> = same
-            .map(|one| dependencies::Neighbour {
-                deployment: one.metadata.name.clone().unwrap_or_default(),
-                package: one.spec.package.name.clone(),
-                stable: stable_version(one.status.as_ref()),
-            })
-            .collect();
+        let neighbours: Vec<Neighbour> = same.map(|one| Neighbour::of(one)).collect();
         dependencies::missing(&self.aim.depends_on, &neighbours)
     }
 
@@ -341,7 +313,7 @@ impl<'a> Scene<'a> {
             state.stable.iter().chain(&state.kept).chain(&state.rejected).chain(run).chain(wanted).collect();
         versions.retain(|revision, _| known.contains(revision));
         // What is only rehearsed is not recorded as a revision: it is rendered again when it is to be carried out.
-        let rehearses = self.deployment.spec.dry_run == Some(true) || self.deployment.spec.validate_only == Some(true);
+        let rehearses = rehearses(&self.deployment.spec);
         let mut record = Record {
             wanted: if rehearses { prior.wanted.clone() } else { self.aim.rendered.clone() },
             versions,
@@ -595,6 +567,14 @@ fn is_news(before: &DeploymentStatus, after: &DeploymentStatus) -> bool {
         || said(before) != said(after)
 }
 
+/// The same, with another look at the latest after this time.
+fn by(outcome: Outcome, again: Option<Duration>) -> Outcome {
+    match outcome {
+        Outcome::Done(next) => Outcome::Done(sooner(next, again)),
+        outcome => outcome,
+    }
+}
+
 fn sooner(left: Option<Duration>, right: Option<Duration>) -> Option<Duration> {
     left.into_iter().chain(right).min()
 }
@@ -603,9 +583,7 @@ fn ground(operator: &Operator, deployment: &Deployment) -> Ground {
     let meta = &deployment.metadata;
     let namespace = meta.namespace.clone().unwrap_or_default();
     let profile = operator.store.profile(&namespace, &deployment.spec.profile);
-    let target = profile.as_ref().and_then(|profile| profile.spec.target.as_ref());
-    let account = target.and_then(|target| target.service_account.clone());
-    let name = account.unwrap_or_else(|| DEFAULT_SERVICE_ACCOUNT.to_owned());
+    let name = rollout::aim::account(profile.as_deref().map(|profile| &profile.spec)).to_owned();
     Ground {
         owner: Owner {
             name: meta.name.clone().unwrap_or_default(),
@@ -615,17 +593,4 @@ fn ground(operator: &Operator, deployment: &Deployment) -> Ground {
         account: Account::Service { namespace: namespace.clone(), name },
         namespace,
     }
-}
-
-/// The id and the number of the run under way, or of the last one.
-fn current(record: &Record, uid: &str) -> Option<(String, u64)> {
-    let run = record.state.run.as_ref()?;
-    let started = record.started.filter(|started| started.run == run.number)?;
-    Some((run_id(uid, run.number, started.at), run.number))
-}
-
-/// The version of what runs, without a mark of overrides.
-fn stable_version(status: Option<&DeploymentStatus>) -> Option<crate::api::version::Version> {
-    let stable = status?.revision.as_ref()?.stable.as_ref()?;
-    stable.version.split('+').next()?.parse().ok()
 }

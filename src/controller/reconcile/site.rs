@@ -7,10 +7,14 @@ use serde_json::Value;
 use super::Scene;
 use crate::{
     api::{Role, profile::Profile},
-    cluster::execute::{ExecuteError, Site, execute, old_pods},
+    cluster::{
+        execute::{ExecuteError, Site, execute, old_pods},
+        rehearse,
+    },
     controller::memory::Mind,
     engine::{action::Planned, moment::Moment, observed::Revision},
     kinds::workload::release::Release,
+    rollout::record::Record,
     traffic::{
         claim::{claims, conflict},
         made::{Made, backend, made},
@@ -19,9 +23,22 @@ use crate::{
 
 /// Carries actions out, and returns what went wrong.
 pub async fn carry_out(scene: &Scene<'_>, mind: &Mind, actions: &[Planned]) -> Vec<ExecuteError> {
-    let state = mind.record.as_ref().map(|record| &record.state);
     let routes = |release: &Release| routes(scene, release);
-    let site = Site {
+    execute(&site(scene, mind.record.as_ref(), &routes), actions).await
+}
+
+/// What would be refused of a release that is only to be rehearsed.
+pub async fn rehearse(scene: &Scene<'_>, release: &Release) -> Vec<ExecuteError> {
+    let routes = |release: &Release| routes(scene, release);
+    rehearse::rehearse(&site(scene, scene.prior.as_ref(), &routes), release).await
+}
+
+/// How the routes of a release are found.
+type Routes<'a> = dyn Fn(&Release) -> Result<Vec<Value>, String> + Sync + 'a;
+
+fn site<'a>(scene: &'a Scene<'_>, record: Option<&'a Record>, routes: &'a Routes<'a>) -> Site<'a> {
+    let state = record.map(|record| &record.state);
+    Site {
         writer: &scene.operator.writer,
         store: &scene.operator.store,
         releases: &scene.operator.releases,
@@ -31,9 +48,8 @@ pub async fn carry_out(scene: &Scene<'_>, mind: &Mind, actions: &[Planned]) -> V
         owned: &scene.owned,
         stable: state.and_then(|state| state.stable.as_ref()),
         candidate: state.and_then(|state| state.run.as_ref()).map(|run| &run.revision),
-        routes: &routes,
-    };
-    execute(&site, actions).await
+        routes,
+    }
 }
 
 /// How many pods of a revision are older than a restart.

@@ -10,11 +10,10 @@ use crate::{
     },
     engine::{
         moment::Moment,
-        plan::{Reach, Router, Strategy},
+        plan::{Reach, Strategy},
         share::Share,
         stage::Stage,
         state::Run,
-        verdict::Check,
     },
     rollout::words::{cut, number, time},
 };
@@ -135,20 +134,6 @@ pub(super) fn plan(scene: &Scene<'_>) -> Option<Plan> {
         steps.truncate(STEPS_MAX - 1);
         steps.push(format!("and {more} more"));
     }
-    let seconds = run.stages.iter().map(|stage| estimate(run, stage).as_secs()).sum::<u64>();
+    let seconds = run.stages.iter().map(|stage| run.plan.time_of(stage).as_secs()).sum::<u64>();
     Some(Plan { steps, estimated_seconds: i64::try_from(seconds).ok() })
-}
-
-/// How long a stage takes where nothing has to be waited for.
-fn estimate(run: &Run, stage: &Stage) -> Duration {
-    let needs = |check: &Check| check.interval.saturating_mul(check.count.saturating_sub(1));
-    match (stage, run.plan.divider()) {
-        (Stage::Weight(_) | Stage::Return, Router::Split { settle }) => settle,
-        (Stage::Drain(delay), _) => *delay,
-        (Stage::Hold { at_least, checks }, _) => {
-            let made = run.plan.checks.iter().filter(|check| checks.contains(&check.name));
-            made.map(needs).chain([*at_least]).max().unwrap_or_default()
-        }
-        _ => Duration::ZERO,
-    }
 }
