@@ -465,7 +465,9 @@ async fn watch_ready(api: Api<ReplicaSet>, sender: tokio::sync::watch::Sender<BT
     let mut looks = watcher(api, watcher::Config::default()).default_backoff().applied_objects().boxed();
     while let Ok(Some(set)) = looks.try_next().await {
         let ready = set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
-        sender.send_modify(|all| drop(all.insert(set.name_any(), ready)));
+        sender.send_modify(|all| {
+            all.insert(set.name_any(), ready);
+        });
     }
 }
 
