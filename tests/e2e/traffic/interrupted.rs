@@ -88,7 +88,7 @@ async fn killed_without_router(test: &str, strategy: &str) -> (DeploymentStatus,
     let mut stage = Stage::new(test).await;
     stage.apply(&manifests::profile_without_router(strategy)).await;
     begin(&stage).await;
-    let load = Load::start_at(&stage.address_of("web").await, RATE);
+    let load = Load::start_at(&stage.address_of("web").await, &stage.world.pods().await, RATE).await;
     let mut witness = Witness::new(&stage);
     stage.want("2.0.0").await;
     let (end, _) = kill_until_the_end(&mut stage, &mut witness, Rng::with_seed(7)).await;
