@@ -63,7 +63,7 @@ async fn an_operator_that_is_killed_on_the_way_back_arrives_all_the_same() {
     assert_ended(&end, Phase::RolledBack, Some("ABORTED"));
     assert!(is_stable(&end, "1.0.0"));
     assert_eq!(witness.weights(), [40, 0]);
-    assert_eq!(witness.fewest_pods(&stable, |_| false), 3);
+    assert_eq!(witness.fewest_pods(&stable), 3);
     load.mark();
     load.answers(400).await.assert_all("1.0.0");
     load.finish_without_failure().await;
