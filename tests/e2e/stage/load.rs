@@ -92,10 +92,20 @@ impl Load {
         Self::toward(Goal { url: gateway_url(), host: host.to_owned(), kept: IDLE_MAX }, rate)
     }
 
-    /// Starts to send so many requests per second to an address without a router. Every request has a connection of its
-    /// own: a Service divides connections, not requests.
-    pub fn start_at(address: &str, rate: u32) -> Self {
-        Self::toward(Goal { url: format!("http://{address}"), host: address.to_owned(), kept: 0 }, rate)
+    /// Starts to send so many requests per second to an address without a router, once one of these pods answers there:
+    /// the address of a new Service leads nowhere, or to what an older one selected, until its proxies know it. Every
+    /// request has a connection of its own: a Service divides connections, not requests.
+    pub async fn start_at(address: &str, pods: &[String], rate: u32) -> Self {
+        let goal = Goal { url: format!("http://{address}"), host: address.to_owned(), kept: 0 };
+        // Nothing but an answer tells.
+        let mut look = tokio::time::interval(Duration::from_millis(100));
+        let answered = async {
+            while !goal.is_answered_by(pods).await {
+                look.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, answered).await.expect("the proxies follow the Service");
+        Self::toward(goal, rate)
     }
 
     fn toward(goal: Goal, rate: u32) -> Self {
@@ -158,11 +168,29 @@ impl Load {
     }
 }
 
+impl Goal {
+    fn client(&self) -> Client<HttpConnector, Body> {
+        Client::builder(TokioExecutor::new())
+            .retry_canceled_requests(false)
+            .pool_max_idle_per_host(self.kept)
+            .build_http()
+    }
+
+    /// Whether one of these pods answers.
+    async fn is_answered_by(&self, pods: &[String]) -> bool {
+        let answer = tokio::time::timeout(Duration::from_secs(1), ask(&self.client(), self)).await;
+        matches!(answer, Ok(Ok(answer)) if pods.iter().any(|pod| answer.body.contains(pod.as_str())))
+    }
+}
+
+/// A good answer.
+struct Answer {
+    version: String,
+    body: String,
+}
+
 async fn send(goal: Goal, rate: u32, counts: [Arc<Mutex<Seen>>; 2], stop: CancellationToken) {
-    let client: Client<HttpConnector, Body> = Client::builder(TokioExecutor::new())
-        .retry_canceled_requests(false)
-        .pool_max_idle_per_host(goal.kept)
-        .build_http();
+    let client = goal.client();
     let goal = Arc::new(goal);
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -178,7 +206,7 @@ async fn send(goal: Goal, rate: u32, counts: [Arc<Mutex<Seen>>; 2], stop: Cancel
             for count in &counts {
                 let mut seen = count.lock().unwrap();
                 match &result {
-                    Ok(version) => *seen.by_version.entry(version.clone()).or_insert(0) += 1,
+                    Ok(answer) => *seen.by_version.entry(answer.version.clone()).or_insert(0) += 1,
                     Err(why) => seen.failures.push(format!("{:.1} s: {why}", start.elapsed().as_secs_f32())),
                 }
             }
@@ -188,16 +216,17 @@ async fn send(goal: Goal, rate: u32, counts: [Arc<Mutex<Seen>>; 2], stop: Cancel
     drop(slots.acquire_many(u32::try_from(UNDER_WAY_MAX).unwrap()).await.unwrap());
 }
 
-/// One request: the version that answered, or what went wrong.
-async fn ask(client: &Client<HttpConnector, Body>, goal: &Goal) -> Result<String, String> {
+/// One request: the answer, or what went wrong.
+async fn ask(client: &Client<HttpConnector, Body>, goal: &Goal) -> Result<Answer, String> {
     let request = Request::get(&goal.url).header("host", &goal.host).body(Body::empty()).unwrap();
     let answer = client.request(request).await.map_err(|error| format!("{error:?}"))?;
     let (head, body) = answer.into_parts();
     // An answer is whole, and its connection free for the next request, when its body has been read.
     let body = to_bytes(Body::new(body), BODY_MAX).await.map_err(|error| error.to_string())?;
+    let body = String::from_utf8_lossy(&body).into_owned();
     if !head.status.is_success() {
-        return Err(format!("{}: {}", head.status, String::from_utf8_lossy(&body).trim_end()));
+        return Err(format!("{}: {}", head.status, body.trim_end()));
     }
     let version = head.headers.get("x-version").and_then(|version| version.to_str().ok());
-    Ok(version.unwrap_or_default().to_owned())
+    Ok(Answer { version: version.unwrap_or_default().to_owned(), body })
 }

@@ -163,7 +163,7 @@ impl Stage {
     /// As [`Stage::until`], of another Deployment.
     pub async fn until_of(&self, name: &str, what: &str, is: impl Fn(&DeploymentStatus) -> bool) -> DeploymentStatus {
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let mut looks = watcher(self.deployments(), config).default_backoff().applied_objects().boxed();
+        let mut looks = watcher(self.deployments(), config).applied_objects().boxed();
         let mut last = None;
         let found = tokio::time::timeout(Duration::from_secs(100), async {
             while let Some(look) = looks.next().await {

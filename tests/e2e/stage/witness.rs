@@ -120,16 +120,16 @@ impl Witness {
         }
     }
 
-    /// The fewest pods that a revision was asked to have until a status said something.
-    pub fn fewest_pods(&self, revision: &str, until: impl Fn(&DeploymentStatus) -> bool) -> i32 {
+    /// The fewest pods that a revision was asked to have.
+    pub fn fewest_pods(&self, revision: &str) -> i32 {
+        fewest(&self.log(), revision)
+    }
+
+    /// The fewest pods that a revision was asked to have until another one had all the traffic for the last time.
+    pub fn fewest_pods_before_the_end(&self, revision: &str) -> i32 {
         let log = self.log();
-        let said = |event: &&Event| matches!(&event.sight, Sight::Status(status) if until(status));
-        let before = log.iter().take_while(|event| !said(event));
-        let pods = before.filter_map(|event| match &event.sight {
-            Sight::Scale { revision: of, pods } if of == revision => Some(*pods),
-            _ => None,
-        });
-        pods.min().expect("the revision was seen")
+        let whole = log.iter().rposition(|event| matches!(event.sight, Sight::Weight(100)));
+        fewest(&log[..whole.expect("a revision got all the traffic")], revision)
     }
 
     /// The revisions that had pods at any time.
@@ -156,6 +156,14 @@ impl Witness {
         }
         steps
     }
+}
+
+fn fewest(log: &[Event], revision: &str) -> i32 {
+    let pods = log.iter().filter_map(|event| match &event.sight {
+        Sight::Scale { revision: of, pods } if of == revision => Some(*pods),
+        _ => None,
+    });
+    pods.min().expect("the revision was seen")
 }
 
 impl Drop for Witness {
@@ -197,7 +205,7 @@ fn watch<K>(api: Api<K>, labels: &str) -> impl Stream<Item = K> + use<K>
 where
     K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
 {
-    let looks = watcher(api, watcher::Config::default().labels(labels)).default_backoff().applied_objects();
-    // A watch that breaks begins anew by itself.
+    let looks = watcher(api, watcher::Config::default().labels(labels)).applied_objects();
+    // A watch that breaks begins anew by itself, and at once: what happens meanwhile is not seen.
     looks.filter_map(async |look| look.ok())
 }

@@ -32,8 +32,9 @@ async fn a_manual_switch_shows_the_candidate_first_and_waits_for_a_person() {
     stage.want("2.0.0").await;
     stage.until("a gate", is_paused).await;
     load.mark();
-    let preview = Load::start_at(&stage.address_of("web-candidate").await, 100);
-    preview.answers(200).await.assert_all("2.0.0");
+    let pods = stage.world.pods().await;
+    let preview = Load::start_at(&stage.address_of("web-candidate").await, &pods, 100).await;
+    preview.answers_of("2.0.0", 200).await;
     preview.finish_without_failure().await;
     load.answers(400).await.assert_all("1.0.0");
     assert_eq!(witness.weights(), [0]);

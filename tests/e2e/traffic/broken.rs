@@ -39,7 +39,7 @@ async fn a_version_that_only_fails_never_gets_a_request() {
     assert_eq!(stage.stable().await, stable);
     load.finish_without_failure().await.assert_all("1.0.0");
     assert_eq!(witness.weights(), [0]);
-    assert_eq!(witness.fewest_pods(&stable, |_| false), 3);
+    assert_eq!(witness.fewest_pods(&stable), 3);
     stage.end().await;
 }
 
@@ -76,7 +76,7 @@ async fn a_version_found_bad_under_traffic_loses_it_within_two_seconds_of_the_ve
     let seen = load.finish_without_failure().await;
     assert!(seen.share("2.0.0") > 0.0, "{seen:?}");
     assert_eq!(witness.weights(), [0, 40, 0]);
-    assert_eq!(witness.fewest_pods(&stable, |_| false), 3);
+    assert_eq!(witness.fewest_pods(&stable), 3);
     stage.end().await;
 }
 

@@ -63,7 +63,7 @@ async fn an_operator_that_is_killed_on_the_way_back_arrives_all_the_same() {
     assert_ended(&end, Phase::RolledBack, Some("ABORTED"));
     assert!(is_stable(&end, "1.0.0"));
     assert_eq!(witness.weights(), [40, 0]);
-    assert_eq!(witness.fewest_pods(&stable, |_| false), 3);
+    assert_eq!(witness.fewest_pods(&stable), 3);
     load.mark();
     load.answers(400).await.assert_all("1.0.0");
     load.finish_without_failure().await;
@@ -88,7 +88,7 @@ async fn killed_without_router(test: &str, strategy: &str) -> (DeploymentStatus,
     let mut stage = Stage::new(test).await;
     stage.apply(&manifests::profile_without_router(strategy)).await;
     begin(&stage).await;
-    let load = Load::start_at(&stage.address_of("web").await, RATE);
+    let load = Load::start_at(&stage.address_of("web").await, &stage.world.pods().await, RATE).await;
     let mut witness = Witness::new(&stage);
     stage.want("2.0.0").await;
     let (end, _) = kill_until_the_end(&mut stage, &mut witness, Rng::with_seed(7)).await;

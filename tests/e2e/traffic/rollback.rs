@@ -68,7 +68,7 @@ async fn the_way_back_is_a_matter_of_seconds_while_the_former_revision_has_its_p
 
     load.finish_without_failure().await;
     assert!(took < AT_ONCE, "it took {took:?}");
-    assert_eq!(witness.fewest_pods(&first, |_| false), 3);
+    assert_eq!(witness.fewest_pods(&first), 3);
     assert_eq!(witness.weights(), [0, 50, 100, 0, 100, 0]);
     stage.end().await;
 }

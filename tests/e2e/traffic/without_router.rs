@@ -58,6 +58,6 @@ async fn plain(test: &str, strategy: &str) -> (Stage, Load) {
     let stage = Stage::new(test).await;
     stage.apply(&manifests::profile_without_router(strategy)).await;
     begin(&stage).await;
-    let load = Load::start_at(&stage.address_of("web").await, RATE);
+    let load = Load::start_at(&stage.address_of("web").await, &stage.world.pods().await, RATE).await;
     (stage, load)
 }
