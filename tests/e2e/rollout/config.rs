@@ -96,6 +96,16 @@ async fn a_package_with_a_workload_of_no_instances_beside_one_of_one_is_carried(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_package_that_asks_for_no_instances_is_carried_and_can_be_scaled() {
+    let stage = plain_stage("nothing", SWIFT).await;
+    settled(&stage, "1.0.0", &[workload("web", "1.0.0", 0), service("web", "web")]).await;
+    assert_eq!(stage.scales().await.values().sum::<i64>(), 0);
+    stage.patch(json!({"replicas": 1})).await;
+    stage.until("one pod", |status| status.instances.as_ref().is_some_and(|pods| pods.ready == 1)).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_revisions_share_follows_the_stable_one() {
     let stage = plain_stage(
         "shared",
