@@ -24,7 +24,6 @@ mod random_stories;
 mod refusals;
 mod release;
 mod rollout;
-mod rollout;
 mod sample;
 mod scenarios;
 mod sim;
