@@ -187,7 +187,7 @@ async fn create(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), E
     try_join_all(jobs.iter().map(|object| make(site, object))).await?;
     let desired = release.desired();
     let sets = release.workloads.iter().map(|workload| {
-        let mut object = release.replica_set(workload, site.owner, pods_of(workload.replicas, pods, desired));
+        let mut object = release.replica_set(workload, site.owner, pods_of(release.base(workload), pods, desired));
         object["metadata"]["annotations"][WORKLOADS_ANNOTATION] = json!(release.workloads.len().to_string());
         async move { make_pods(site, &object).await }
     });

@@ -122,7 +122,7 @@ fn together(sets: &[&ReplicaSetView]) -> Pods {
         let units = u64::from(pods) * u64::from(desired) / u64::from(base.max(1));
         u32::try_from(units).unwrap_or(u32::MAX)
     };
-    let counted: Vec<_> = sets.iter().filter(|set| set.base > 0 || desired == 1).collect();
+    let counted: Vec<_> = sets.iter().filter(|set| set.base > 0).collect();
     let least = |of: fn(&ReplicaSetView) -> u32| counted.iter().map(|set| units(of(set), set.base)).min().unwrap_or(0);
     let scale = least(|set| set.replicas);
     // Whatever restart begins now, they are all older than it.

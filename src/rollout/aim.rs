@@ -125,7 +125,7 @@ pub fn rendered(inputs: String, release: &Release) -> Rendered {
     Rendered {
         inputs,
         revision: Revision(release.hash.clone()),
-        replicas: release.desired(),
+        replicas: release.instances(),
         version: release.version.clone(),
         services: release.services.len(),
         routes: release.routes.len(),

@@ -169,6 +169,7 @@ impl<'a> Scene<'a> {
         let prior = self.prior.as_ref().map(|record| &record.state);
         let step = step(Look { wanted: &wanted, prior, observed: &observed, now: self.now });
         let mut record = self.record(&step);
+        self.name(&mut record).await;
         if let (Some(wait), Some(hint)) = (&mut record.state.waiting_for, &hint)
             && wait.contains(" pods of revision ")
         {
@@ -324,6 +325,21 @@ impl<'a> Scene<'a> {
         };
         record.stamp(self.now);
         record
+    }
+
+    /// Asks the records for the versions of revisions that were read back from the cluster.
+    async fn name(&self, record: &mut Record) {
+        let state = &record.state;
+        let run = state.run.iter().map(|run| &run.revision);
+        let nameless = state.stable.iter().chain(&state.kept).chain(run);
+        let nameless: BTreeSet<Revision> =
+            nameless.filter(|revision| !record.versions.contains_key(revision)).cloned().collect();
+        for revision in nameless {
+            let release = self.operator.releases.get(&self.operator.writer, &self.ground.owner, &revision).await;
+            if let Ok(release) = release {
+                record.versions.insert(revision, release.version.clone());
+            }
+        }
     }
 
     fn status(&self, mind: &Mind, record: &Record, observed: &Observed, desired: u32) -> DeploymentStatus {

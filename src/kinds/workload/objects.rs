@@ -126,6 +126,16 @@ impl Release {
         self.workloads.iter().map(|workload| workload.replicas).max().unwrap_or(1).max(1)
     }
 
+    /// The instances that the manifests ask for: of the largest workload, and none where all of them ask for none.
+    pub fn instances(&self) -> u32 {
+        self.workloads.iter().map(|workload| workload.replicas).max().unwrap_or(1)
+    }
+
+    /// What a workload counts for beside the others. Where all ask for none, whoever asks for some later means all alike.
+    pub fn base(&self, workload: &Workload) -> u32 {
+        if self.instances() == 0 { 1 } else { workload.replicas }
+    }
+
     /// The name of the `ReplicaSet` of a workload.
     pub fn replica_set_name(&self, workload: &Workload) -> String {
         derived(&workload.name, &self.hash, REPLICA_SET_NAME_MAX)
@@ -145,7 +155,7 @@ impl Release {
         if !manifest["spec"]["minReadySeconds"].is_null() {
             set(&mut object, &["spec", "minReadySeconds"], spec("minReadySeconds"));
         }
-        set(&mut object, &["metadata", "annotations", REPLICAS_ANNOTATION], json!(workload.replicas.to_string()));
+        set(&mut object, &["metadata", "annotations", REPLICAS_ANNOTATION], json!(self.base(workload).to_string()));
         // The label in the selector is enough: no pod of another Deployment has this hash and the package's own labels.
         set(&mut object, &["spec", "selector", "matchLabels", POD_HASH_LABEL], json!(self.hash));
         let labels = ["spec", "template", "metadata", "labels"];

@@ -17,8 +17,7 @@ fn configured(version: &str, value: &str) -> Vec<Value> {
     let container = &mut web["spec"]["template"]["spec"]["containers"][0];
     container["envFrom"] = json!([{"configMapRef": {"name": "settings"}}]);
     container["env"] = json!([{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "key", "key": "key"}}}]);
-    let secret =
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key"}, "stringData": {"key": value}});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key"}, "stringData": {"key": format!("hunter-{value}")}});
     vec![web, service("web", "web"), config_map("settings", value), secret]
 }
 
@@ -45,17 +44,17 @@ async fn a_rollback_brings_the_old_configuration_back() {
     let first = stage.stable().await;
     settled(&stage, "2.0.0", &configured("2.0.0", "two")).await;
     let second = stage.stable().await;
-    assert_eq!(configuration(&stage, &first).await, ("one".to_owned(), "one".to_owned()));
-    assert_eq!(configuration(&stage, &second).await, ("two".to_owned(), "two".to_owned()));
+    assert_eq!(configuration(&stage, &first).await, ("one".to_owned(), "hunter-one".to_owned()));
+    assert_eq!(configuration(&stage, &second).await, ("two".to_owned(), "hunter-two".to_owned()));
 
     stage.command("rollback", &format!(" to={first}")).await;
     let end = stage.until("the first version", |status| runs(status) == "1.0.0" && status.waiting_for.is_none()).await;
     assert_eq!(end.phase, Some(Phase::Succeeded), "{end:?}");
-    let pods = stage.list("v1", "Pod", &format!("pod-template-hash={first}")).await;
-    assert_eq!(pods.len(), 1);
+    assert_eq!((stage.stable().await, stage.scales().await[&first]), (first, 1));
     // A secret is in the cluster and nowhere else.
     let log = std::fs::read_to_string(&stage.log).unwrap();
-    assert!(!log.contains("stringData") && !serde_json::to_string(&end).unwrap().contains("stringData"));
+    let status = serde_json::to_string(&stage.status().await).unwrap();
+    assert!(!log.contains("hunter-") && !status.contains("hunter-"));
     stage.end().await;
 }
 
@@ -93,6 +92,16 @@ async fn a_package_with_a_workload_of_no_instances_beside_one_of_one_is_carried(
     let both = [workload("web", "1.0.0", 1), workload("idle", "1.0.0", 0), service("web", "web")];
     settled(&stage, "1.0.0", &both).await;
     assert_eq!(stage.scales().await.values().sum::<i64>(), 1);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_that_asks_for_no_instances_is_carried_and_can_be_scaled() {
+    let stage = plain_stage("nothing", SWIFT).await;
+    settled(&stage, "1.0.0", &[workload("web", "1.0.0", 0), service("web", "web")]).await;
+    assert_eq!(stage.scales().await.values().sum::<i64>(), 0);
+    stage.patch(json!({"replicas": 1})).await;
+    stage.until("one pod", |status| status.instances.as_ref().is_some_and(|pods| pods.ready == 1)).await;
     stage.end().await;
 }
 

@@ -71,7 +71,6 @@ async fn a_packages_own_http_route_carries_the_weights_and_keeps_its_other_rules
     };
     assert_weighed(&stage, "HTTPRoute", all).await;
 
-    // A package that brings its route no more takes it away when the last revision with it leaves the history.
     stage.end().await;
 }
 
@@ -83,8 +82,8 @@ async fn a_packages_own_grpc_route_carries_the_weights() {
     let host = stage.host();
     let all = |version: &str| {
         let rules = json!([
-            {"matches": [{"method": {"service": "shop.Cart"}}], "backendRefs": [backend("web")]},
-            {"matches": [{"method": {"service": "shop.Other"}}], "backendRefs": [backend("other")]},
+            {"matches": [{"method": {"service": "shop.Cart", "method": "Add"}}], "backendRefs": [backend("web")]},
+            {"matches": [{"method": {"service": "shop.Other", "method": "Add"}}], "backendRefs": [backend("other")]},
         ]);
         small_with(version, [route("GRPCRoute", &host, rules)])
     };
