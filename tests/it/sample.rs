@@ -170,7 +170,8 @@ fn load_goes_on_until_it_is_stopped_and_tells_windows_and_total_as_json() {
     let asked = ["sample", "load", &url, "--until-stopped", "--rate", "200", "--every", "50ms", "--output", "json"];
     let mut load = landfall(&asked).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(load.stdout.take().unwrap()).lines();
-    let mut windows: Vec<Value> = (0..3).map(|_| serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap()).collect();
+    let mut windows: Vec<Value> =
+        (0..3).map(|_| serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap()).collect();
     assert!(Command::new("kill").args(["-TERM", &load.id().to_string()]).status().unwrap().success());
     windows.extend(lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap()));
     assert!(load.wait().unwrap().success());

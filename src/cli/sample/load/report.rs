@@ -87,7 +87,8 @@ fn row(tally: &Tally, at: u128, took: u128) -> String {
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
 fn sentence(tally: &Tally, elapsed: Duration) -> String {
     let (sent, seconds) = (tally.sent(), elapsed.as_secs_f64());
-    let mut text = format!("{sent} requests in {seconds:.1} s ({:.0}/s), {} failed\n", sent as f64 / seconds, tally.failed);
+    let mut text =
+        format!("{sent} requests in {seconds:.1} s ({:.0}/s), {} failed\n", sent as f64 / seconds, tally.failed);
     for (version, count) in &tally.by_version {
         text += &format!("  {:<12} {count:>8}  {:>5.1} %\n", named(version), 100.0 * tally.share(version));
     }
