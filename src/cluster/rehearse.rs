@@ -32,7 +32,8 @@ pub async fn rehearse(site: &Site<'_>, release: &Release) -> Vec<ExecuteError> {
     let made = made(site, release);
     let applied: Vec<_> = applied.iter().map(|object| apply(site, object)).collect();
     let made: Vec<_> = made.iter().map(|object| create(site, object)).collect();
-    let answers: Vec<_> = stream::iter(applied).buffered(AT_ONCE).chain(stream::iter(made).buffered(AT_ONCE)).collect().await;
+    let answers: Vec<_> =
+        stream::iter(applied).buffered(AT_ONCE).chain(stream::iter(made).buffered(AT_ONCE)).collect().await;
     answers.into_iter().filter_map(Result::err).collect()
 }
 

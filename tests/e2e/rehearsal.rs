@@ -67,14 +67,15 @@ async fn a_rehearsal_names_what_the_api_server_would_refuse_and_what_runs_stays_
     let stable = stage.stable().await;
     let before = made(&stage).await;
 
-    let bad = manifests::package("2.0.0", "")
-        .replace("terminationGracePeriodSeconds", "terminationGracePeriod")
-        .replace("ports: [{name: http, port: 80", "sessionAffinity: Sometimes\n          ports: [{name: http, port: 80");
+    let bad =
+        manifests::package("2.0.0", "").replace("terminationGracePeriodSeconds", "terminationGracePeriod").replace(
+            "ports: [{name: http, port: 80",
+            "sessionAffinity: Sometimes\n          ports: [{name: http, port: 80",
+        );
     stage.apply(&bad).await;
     stage.patch(json!({"package": {"version": "2.0.0"}, "validateOnly": true})).await;
-    let refused = stage
-        .until("refusal", |status| condition(status, ConditionType::Stalled).0 == ConditionStatus::True)
-        .await;
+    let refused =
+        stage.until("refusal", |status| condition(status, ConditionType::Stalled).0 == ConditionStatus::True).await;
     let (_, reason, message) = condition(&refused, ConditionType::Stalled);
     assert_eq!(reason, ConditionReason::InvalidSpec, "{message}");
     assert!(message.contains("ReplicaSet web-") && message.contains("spec.terminationGracePeriod\""), "{message}");

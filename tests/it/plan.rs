@@ -89,6 +89,9 @@ fn running(name: &str) -> FakeCluster {
     };
     let status = json!({"observedGeneration": 1, "phase": "Succeeded", "record": record.write()});
     cluster.edit(&format!("{OURS}/deployments/shop"), |object| object["status"] = status);
+    let owners = json!([{
+        "apiVersion": "landfall.dev/v1alpha1", "kind": "Deployment", "name": "shop", "uid": "5f1c", "controller": true,
+    }]);
     let labels = |role: &str| json!({"landfall.dev/deployment": "shop", "landfall.dev/role": role, "landfall.dev/revision": stable.0});
     cluster.put(
         &format!("/apis/apps/v1/namespaces/shop/replicasets/web-{stable}"),

@@ -60,10 +60,7 @@ async fn problem(scene: &mut Scene<'_>) -> Result<Option<Problem>, CallError> {
     judge(errors)
 }
 
-async fn kept(
-    scene: &Scene<'_>,
-    revision: &crate::engine::observed::Revision,
-) -> Result<Arc<Release>, RevisionError> {
+async fn kept(scene: &Scene<'_>, revision: &crate::engine::observed::Revision) -> Result<Arc<Release>, RevisionError> {
     scene.operator.releases.get(&scene.operator.writer, &scene.ground.owner, revision).await
 }
 
