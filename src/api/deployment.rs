@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     deployment_status::DeploymentStatus,
-    profile::{DeletionPolicy, HOSTNAME},
+    profile::{DeletionPolicy, HOSTNAME, not_yet_orphan},
     schema::{constant, date_time, exactly_one, ignored_object, unique},
     strategy::Strategy,
     time_span::TimeSpan,
@@ -98,6 +98,7 @@ pub struct DeploymentSpec {
     pub request_id: Option<String>,
     /// What becomes of the objects in the target when this Deployment is deleted. Default: the Profile's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = not_yet_orphan())]
     pub deletion_policy: Option<DeletionPolicy>,
     /// Ignored: kustomize writes labels here, because the kind is called Deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]

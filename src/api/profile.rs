@@ -1,6 +1,6 @@
 //! Profile: where a package goes and how. One environment.
 
-use kube::{CustomResource, KubeSchema};
+use kube::{CustomResource, KubeSchema, core::Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,7 @@ pub struct ProfileSpec {
     /// What becomes of the objects in the target when a Deployment is deleted, where it does not say so itself.
     /// Default: Delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = not_yet_orphan())]
     pub deletion_policy: Option<DeletionPolicy>,
 }
 
@@ -137,13 +138,21 @@ pub struct ParentRef {
     pub port: Option<i32>,
 }
 
+/// What belongs to a Deployment is its own by an owner reference, and goes with it. A value that would be ignored is refused.
+pub(super) fn not_yet_orphan() -> Rule {
+    Rule::new("self != 'Orphan'").message(
+        "deletionPolicy: Orphan is not possible yet: remove it; to keep the objects once, delete the Deployment with \
+         `kubectl delete --cascade=orphan`",
+    )
+}
+
 /// What becomes of objects whose Deployment is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// They are deleted too.
     #[default]
     Delete,
-    /// They stay and go on running.
+    /// They stay and go on running. Refused so far.
     Orphan,
 }
 

@@ -350,3 +350,14 @@ fn the_rest_of_a_deployment_is_typed() {
     );
     refuses(&with(profile(), [("/spec/environment", json!("Prod!"))]), "spec.environment: use lower-case letters");
 }
+
+#[test]
+fn objects_cannot_be_left_behind_by_policy_yet() {
+    for object in [profile(), deployment()] {
+        let said_of = |policy: &str| said(&with(object.clone(), [("/spec/deletionPolicy", json!(policy))]));
+        assert_eq!(said_of("Delete"), [""; 0]);
+        let refused = said_of("Orphan");
+        assert!(refused.len() == 1 && refused[0].starts_with("spec.deletionPolicy: "), "{refused:?}");
+        assert!(refused[0].contains("kubectl delete --cascade=orphan"), "{refused:?}");
+    }
+}
