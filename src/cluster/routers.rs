@@ -14,7 +14,7 @@ use super::write::{Account, Place, Writer};
 use crate::traffic::{acknowledge::Controller, parent::ParentKey};
 
 /// How long an answer is good for.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 
 /// How long the answer that there is none is good for.
 const FRESH_ABSENT: Duration = Duration::from_secs(2);

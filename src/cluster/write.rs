@@ -181,9 +181,9 @@ impl Writer {
             {"op": "test", "path": pointer, "value": from},
             {"op": "replace", "path": pointer, "value": to},
         ]);
-        let patch = serde_json::from_value::<json_patch::Patch>(steps)
+        let change = serde_json::from_value::<json_patch::Patch>(steps)
             .map_err(|error| CallError::from(kube::Error::SerdeError(error)))?;
-        match self.send(who, path.patch(&place.name, &merging(), &Patch::<()>::Json(patch))).await {
+        match self.send(who, path.patch(&place.name, &merging(), &Patch::<()>::Json(change))).await {
             // That is how the API server says that the test failed.
             Err(CallError::Refused { code: 422, reason, message }) => {
                 Err(CallError::Refused { code: 409, reason, message })

@@ -33,7 +33,7 @@ const WORKERS: usize = 32;
 const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The first pause after a failed look, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(60));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_mins(1));
 
 /// What becomes of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +141,7 @@ async fn work(operator: Arc<Operator>, queue: Queue, kind: Kind) {
         let (operator, queue) = (Arc::clone(&operator), queue.clone());
         looks.spawn(async move {
             let started = Instant::now();
-            let outcome = look(&operator, &key, kind).await;
+            let outcome = Box::pin(look(&operator, &key, kind)).await;
             operator.metrics.looked(kind.word(), outcome.word(), started.elapsed());
             queue.done(&key);
             match outcome {
@@ -160,13 +160,13 @@ async fn look(operator: &Arc<Operator>, key: &Key, kind: Kind) -> Outcome {
     let span = info_span!("look", kind = kind.word(), object = %key);
     let work = async {
         match kind {
-            Kind::Rollout => reconcile::look(operator, key).await,
+            Kind::Rollout => Box::pin(reconcile::look(operator, key)).await,
             Kind::Package => packages::look(operator, key).await,
             Kind::Profile => profiles::look(operator, key).await,
         }
     };
     let guarded = AssertUnwindSafe(work.instrument(span.clone())).catch_unwind();
-    match tokio::time::timeout(TIMEOUT, guarded).await {
+    match Box::pin(tokio::time::timeout(TIMEOUT, guarded)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => {
             span.in_scope(|| error!("a look panicked; the object is left alone for a while"));

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{api::deployment::Deployment, cluster::store::Key, rollout::record::Record};
+use crate::{analysis::pods, api::deployment::Deployment, cluster::store::Key, rollout::record::Record};
 
 /// The memory of one Deployment.
 #[derive(Debug, Default)]
@@ -26,6 +26,8 @@ pub struct Mind {
     pub failures: u32,
     /// How many looks in a row were older than the world.
     pub stale: u32,
+    /// What the pods of the run last said, and when they were asked.
+    pub said: Option<(Instant, pods::Trouble)>,
     /// What was done last, and how often it was done again without a difference.
     pub done: Repeated,
 }

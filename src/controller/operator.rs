@@ -66,7 +66,7 @@ pub struct Operator {
 }
 
 /// How long a service account is taken to be there.
-const ACCOUNT_FRESH: Duration = Duration::from_secs(60);
+const ACCOUNT_FRESH: Duration = Duration::from_mins(1);
 
 impl Operator {
     /// Whether a service account exists. That it does is remembered for a while; that it does not is asked again.

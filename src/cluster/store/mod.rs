@@ -195,7 +195,7 @@ impl Store {
     pub fn routes(&self) -> Vec<(Key, Arc<RouteView>)> {
         let tables = self.read();
         let both = [&tables.http_routes, &tables.grpc_routes];
-        both.into_iter().flat_map(|table| table.with_keys()).collect()
+        both.into_iter().flat_map(Table::with_keys).collect()
     }
 
     /// What belongs to the Deployment of this uid. A label alone makes nothing its own: anybody can write one, and what a

@@ -62,6 +62,9 @@ const STATUS_PAUSE: Duration = Duration::from_secs(1);
 /// How long what is not watched is left alone before it is asked for again.
 const ASKING_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long pods may take to start before they are asked what they wait for.
+const PODS_GRACE: Duration = Duration::from_secs(3);
+
 /// Looks at a Deployment.
 pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
     // A Package or a Profile that has not been listed yet is not one that is missing. The end of the lists wakes all.
@@ -162,7 +165,7 @@ impl<'a> Scene<'a> {
 
     /// The look itself.
     async fn play(&mut self, mind: &mut Mind) -> Outcome {
-        let (observed, hint) = self.observe().await;
+        let (observed, hint) = self.observe(mind).await;
         let Some(wanted) = self.wanted() else {
             return self.tell_only(mind, &observed).await;
         };
@@ -187,7 +190,7 @@ impl<'a> Scene<'a> {
         }
         let outcome = self.act(mind, &step).await;
         // What pods say of themselves, and what a run waits for before it begins, is asked for and not watched.
-        let asks = hint.is_some() || matches!(observed.missing, Seen::Present(_));
+        let asks = hint.is_some() || mind.said.is_some() || matches!(observed.missing, Seen::Present(_));
         match outcome {
             Outcome::Done(next) if asks => Outcome::Done(sooner(next, Some(ASKING_PAUSE))),
             outcome => outcome,
@@ -201,7 +204,7 @@ impl<'a> Scene<'a> {
     }
 
     /// What is seen, and what may be behind it that pods are not ready.
-    async fn observe(&self) -> (Observed, Option<String>) {
+    async fn observe(&self, mind: &mut Mind) -> (Observed, Option<String>) {
         let parents = self.owned.routes.iter().flat_map(|route| parents(&route.object)).collect();
         let controllers = self.operator.routers.of(&self.operator.writer, parents).await;
         let state = self.prior.as_ref().map(|record| &record.state);
@@ -217,7 +220,7 @@ impl<'a> Scene<'a> {
         let Sight { revisions, stable, candidate, route, jobs } = sight;
         let revisions = self.renewing(revisions).await;
         let open = jobs.values().flatten().map(|(name, _)| format!("Job {name} has not completed")).next();
-        let pods = self.pods(&revisions).await;
+        let pods = self.pods(mind, &revisions).await;
         let observed = Observed {
             revisions,
             stable,
@@ -231,12 +234,22 @@ impl<'a> Scene<'a> {
         (observed, open.or(pods.hint))
     }
 
-    /// What the pods of the revision under way say of themselves, while they are not all ready.
-    async fn pods(&self, revisions: &Seen<BTreeMap<Revision, Pods>>) -> pods::Trouble {
+    /// What the pods of the revision under way say of themselves, while they are not all ready. They are given a moment to
+    /// start, and are asked now and then.
+    async fn pods(&self, mind: &mut Mind, revisions: &Seen<BTreeMap<Revision, Pods>>) -> pods::Trouble {
         let run = self.prior.as_ref().and_then(|record| record.state.active());
         let (Some(run), Seen::Present(known)) = (run, revisions) else { return pods::Trouble::default() };
         let short = known.get(&run.revision).is_some_and(|pods| pods.ready < pods.scale);
-        if short { checks::pods(self, &run.revision).await } else { pods::Trouble::default() }
+        if !short || self.now < run.entered.after(PODS_GRACE) {
+            mind.said = None;
+            return pods::Trouble::default();
+        }
+        let (at, said) = match mind.said.take() {
+            Some((at, said)) if at.elapsed() < ASKING_PAUSE => (at, said),
+            _ => (Instant::now(), checks::pods(self, &run.revision).await),
+        };
+        mind.said = Some((at, said.clone()));
+        said
     }
 
     /// What a package without Services would select; none where the package has Services.

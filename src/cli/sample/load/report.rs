@@ -1,5 +1,7 @@
 //! What was seen, in words and as JSON: once at the end, and for windows of time on the way.
 
+use std::fmt::Write as _;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -79,7 +81,7 @@ fn row(tally: &Tally, at: u128, took: u128) -> String {
     let rate = tally.sent() as f64 * 1000.0 / took.max(1) as f64;
     let mut row = format!("{:>8.1} s {rate:>7.0}/s {:>6} failed", at as f64 / 1000.0, tally.failed);
     for version in tally.by_version.keys() {
-        row += &format!("  {} {:.1} %", named(version), 100.0 * tally.share(version));
+        drop(write!(row, "  {} {:.1} %", named(version), 100.0 * tally.share(version)));
     }
     row + "\n"
 }
@@ -90,7 +92,7 @@ fn sentence(tally: &Tally, elapsed: Duration) -> String {
     let mut text =
         format!("{sent} requests in {seconds:.1} s ({:.0}/s), {} failed\n", sent as f64 / seconds, tally.failed);
     for (version, count) in &tally.by_version {
-        text += &format!("  {:<12} {count:>8}  {:>5.1} %\n", named(version), 100.0 * tally.share(version));
+        drop(write!(text, "  {:<12} {count:>8}  {:>5.1} %\n", named(version), 100.0 * tally.share(version)));
     }
     text
 }
