@@ -48,6 +48,7 @@ fn shared(site: &Site<'_>, release: &Release) -> Vec<Value> {
 }
 
 /// The routes before any weight has moved.
+#[expect(clippy::result_large_err, reason = "as all that execute returns; made once per look at most")]
 fn routes(site: &Site<'_>, release: &Release) -> Result<Vec<Value>, ExecuteError> {
     let pairs = pairs(release);
     let routes = (site.routes)(release).map_err(ExecuteError::Route)?;

@@ -183,7 +183,7 @@ mod tests {
         let start = Instant::now();
         queue.add_after(key("a"), Duration::from_secs(30));
         queue.add_after(key("a"), Duration::from_secs(5));
-        queue.add_after(key("b"), Duration::from_secs(60));
+        queue.add_after(key("b"), Duration::from_mins(1));
         assert_eq!(schedule.next().await, key("a"));
         assert_eq!(start.elapsed().as_secs(), 5);
         queue.done(&key("a"));

@@ -80,7 +80,12 @@ fn watch_all(tasks: &mut JoinSet<()>, watch: Watch<'_>) {
     let all = watcher::Config::default().page_size(PAGE);
     let ours = all.clone().labels(DEPLOYMENT_LABEL);
     watch.guarded::<Package, _>(tasks, (Part::Packages, &all), PackageView::of, |tables| &mut tables.packages);
-    watch.guarded::<Profile, _>(tasks, (Part::Profiles, &all), whole, |tables| &mut tables.profiles);
+    watch.guarded::<Profile, _>(
+        tasks,
+        (Part::Profiles, &all),
+        |profile| Some(whole(profile)),
+        |tables| &mut tables.profiles,
+    );
     watch.guarded::<Deployment, _>(tasks, (Part::Deployments, &all), trimmed, |tables| &mut tables.deployments);
     let kind = ApiResource::erase::<ReplicaSet>(&());
     let api = watch.api::<ReplicaSetObject>(&kind);
@@ -105,18 +110,18 @@ fn route_kind(kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind), plural)
 }
 
-fn whole<K>(object: &K) -> Option<K>
+fn whole<K>(object: &K) -> K
 where
     K: Clone + Resource,
 {
     let mut object = object.clone();
     object.meta_mut().managed_fields = None;
-    Some(object)
+    object
 }
 
 /// Without what only other programs read.
 fn trimmed(deployment: &Deployment) -> Option<Deployment> {
-    let mut deployment = whole(deployment)?;
+    let mut deployment = whole(deployment);
     if let Some(annotations) = &mut deployment.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }

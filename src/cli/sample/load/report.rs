@@ -1,7 +1,5 @@
 //! What was seen, in words and as JSON: once at the end, and for windows of time on the way.
 
-use std::fmt::Write as _;
-
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -79,22 +77,22 @@ fn numbers(tally: &Tally, (from, to): (u128, u128)) -> Value {
 #[expect(clippy::cast_precision_loss, reason = "counts and times stay far below 2^52")]
 fn row(tally: &Tally, at: u128, took: u128) -> String {
     let rate = tally.sent() as f64 * 1000.0 / took.max(1) as f64;
-    let mut row = format!("{:>8.1} s {rate:>7.0}/s {:>6} failed", at as f64 / 1000.0, tally.failed);
-    for version in tally.by_version.keys() {
-        drop(write!(row, "  {} {:.1} %", named(version), 100.0 * tally.share(version)));
-    }
-    row + "\n"
+    let head = format!("{:>8.1} s {rate:>7.0}/s {:>6} failed", at as f64 / 1000.0, tally.failed);
+    let shares = tally.by_version.keys();
+    let shares: Vec<_> =
+        shares.map(|version| format!("  {} {:.1} %", named(version), 100.0 * tally.share(version))).collect();
+    format!("{head}{}\n", shares.concat())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
 fn sentence(tally: &Tally, elapsed: Duration) -> String {
     let (sent, seconds) = (tally.sent(), elapsed.as_secs_f64());
-    let mut text =
-        format!("{sent} requests in {seconds:.1} s ({:.0}/s), {} failed\n", sent as f64 / seconds, tally.failed);
-    for (version, count) in &tally.by_version {
-        drop(write!(text, "  {:<12} {count:>8}  {:>5.1} %\n", named(version), 100.0 * tally.share(version)));
-    }
-    text
+    let head = format!("{sent} requests in {seconds:.1} s ({:.0}/s), {} failed\n", sent as f64 / seconds, tally.failed);
+    let rows = tally.by_version.iter();
+    let rows = rows.map(|(version, count)| {
+        format!("  {:<12} {count:>8}  {:>5.1} %\n", named(version), 100.0 * tally.share(version))
+    });
+    std::iter::once(head).chain(rows).collect()
 }
 
 fn named(version: &str) -> &str {
