@@ -85,7 +85,7 @@ impl World {
         let neighbours = readable(session, Kind::Deployments).await?;
         let key = Key::new(&session.namespace, &label_value(name));
         let store = Store::default();
-        fill(session, &key, &store).await;
+        Box::pin(fill(session, &key, &store)).await;
         let owned = store.owned(&key, deployment.metadata.uid.as_deref().unwrap_or_default());
         let writer = Writer::new(session.client.clone());
         let all_parents = owned.routes.iter().flat_map(|route| parents(&route.object)).collect();
@@ -125,7 +125,9 @@ async fn readable<K: DeserializeOwned>(session: &Session, kind: Kind) -> anyhow:
 async fn fill(session: &Session, key: &Key, store: &Store) {
     let take = |part, found: Result<Vec<Value>, CallError>, put: fn(&Store, Value)| match found {
         Ok(objects) => {
-            objects.into_iter().for_each(|object| put(store, object));
+            for object in objects {
+                put(store, object);
+            }
             store.listed(part, &session.namespace, Ok(()));
         }
         // A router's kind that is not installed has no objects.

@@ -69,7 +69,7 @@ enum Form {
 pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     access::run(async {
         let session = args.cluster.open().await?;
-        let world = look::World::see(&session, &args.name, args.version.as_ref()).await?;
+        let world = Box::pin(look::World::see(&session, &args.name, args.version.as_ref())).await?;
         let outlook = outlook::Outlook::of(&world, now(), Instant::now());
         match args.output {
             Form::Text => print(&report::text(&outlook))?,
