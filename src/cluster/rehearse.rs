@@ -26,7 +26,7 @@ const AT_ONCE: usize = 8;
 pub async fn rehearse(site: &Site<'_>, release: &Release) -> Vec<ExecuteError> {
     let routes = match routes(site, release) {
         Ok(routes) => routes,
-        Err(error) => return vec![error],
+        Err(refused) => return vec![ExecuteError::Route(refused)],
     };
     let applied: Vec<Value> = shared(site, release).into_iter().chain(routes).collect();
     let made = made(site, release);
@@ -48,12 +48,11 @@ fn shared(site: &Site<'_>, release: &Release) -> Vec<Value> {
 }
 
 /// The routes before any weight has moved.
-#[expect(clippy::result_large_err, reason = "as all that execute returns; made once per look at most")]
-fn routes(site: &Site<'_>, release: &Release) -> Result<Vec<Value>, ExecuteError> {
+fn routes(site: &Site<'_>, release: &Release) -> Result<Vec<Value>, String> {
     let pairs = pairs(release);
-    let routes = (site.routes)(release).map_err(ExecuteError::Route)?;
+    let routes = (site.routes)(release)?;
     let weighed = routes.iter().map(|route| weigh(route, &pairs, Share::NONE));
-    weighed.collect::<Result<_, _>>().map_err(|error| ExecuteError::Route(error.to_string()))
+    weighed.collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
 /// What exists once per revision.
