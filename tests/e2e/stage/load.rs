@@ -156,8 +156,7 @@ impl Load {
     pub async fn finish(self) -> Seen {
         self.stop.cancel();
         self.task.await.unwrap();
-        let seen = self.total.lock().unwrap().clone();
-        seen
+        self.total.lock().unwrap().clone()
     }
 
     /// Stops, and fails if any request failed.

@@ -123,12 +123,11 @@ impl Stage {
 
     /// Gives a command about the run that there is, and waits for its answer.
     pub async fn command(&self, verb: &str, with: &str) -> String {
-        let status = self.status().await;
-        let id = status.run.map(|run| run.id).expect("a command is about a run");
         // The same wish twice is two commands.
         static WISHES: AtomicU32 = AtomicU32::new(0);
+        let run = self.status().await.run.expect("a command is about a run").id;
         let wish = WISHES.fetch_add(1, Ordering::Relaxed);
-        self.command_about(verb, &format!("{id}{with} at={wish}")).await
+        self.command_about(verb, &format!("{run}{with} at={wish}")).await
     }
 
     /// Gives a command with this value, and waits for its answer: the result and the message.
@@ -245,6 +244,7 @@ impl Stage {
 }
 
 impl Drop for Stage {
+    #[expect(clippy::print_stderr, reason = "a failed test shows what its operator said")]
     fn drop(&mut self) {
         if let Some(mut child) = self.operator.take() {
             drop(child.kill());

@@ -18,8 +18,8 @@ use crate::stage::{Stage, load::Load, manifests, witness::Witness};
 /// How many requests a second are sent where nothing is counted but failures.
 const RATE: u32 = 200;
 
-/// How long a weight settles. Contour has an acknowledged weight in force within half of this: every test that counts
-/// shares or failures would tell.
+/// How long a weight settles. With Contour an acknowledged weight is in force: of six switches between two Services on a
+/// busy machine, the last answer of the old one was to a request from 21 to 89 ms before the acknowledgement.
 const SETTLE: &str = "500ms";
 
 /// A stage behind the gateway with this strategy, on which version 1.0.0 runs and 2.0.0 can be wanted.
