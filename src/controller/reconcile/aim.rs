@@ -157,9 +157,8 @@ async fn rendered(
     let Some(object) = operator.writer.get(&Account::Own, &place).await? else {
         return Ok(Err(pending(format!("Package {name}"))));
     };
-    let package = match serde_json::from_value::<Package>(object) {
-        Ok(package) => package,
-        Err(_) => return Ok(Err(invalid(format!("Package {name}: it cannot be read")))),
+    let Ok(package) = serde_json::from_value::<Package>(object) else {
+        return Ok(Err(invalid(format!("Package {name}: it cannot be read"))));
     };
     let source = Source {
         namespace: &ground.namespace,
