@@ -86,7 +86,12 @@ fn watch_all(tasks: &mut JoinSet<()>, watch: Watch<'_>) {
         |profile| Some(whole(profile)),
         |tables| &mut tables.profiles,
     );
-    watch.guarded::<Deployment, _>(tasks, (Part::Deployments, &all), trimmed, |tables| &mut tables.deployments);
+    watch.guarded::<Deployment, _>(
+        tasks,
+        (Part::Deployments, &all),
+        |one| Some(trimmed(one)),
+        |tables| &mut tables.deployments,
+    );
     let kind = ApiResource::erase::<ReplicaSet>(&());
     let api = watch.api::<ReplicaSetObject>(&kind);
     watch.plain(tasks, (Part::ReplicaSets, &ours, api), ReplicaSetView::of, |tables| &mut tables.replica_sets);
@@ -120,12 +125,12 @@ where
 }
 
 /// Without what only other programs read.
-fn trimmed(deployment: &Deployment) -> Option<Deployment> {
+fn trimmed(deployment: &Deployment) -> Deployment {
     let mut deployment = whole(deployment);
     if let Some(annotations) = &mut deployment.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
-    Some(deployment)
+    deployment
 }
 
 fn slice(object: &DynamicObject) -> Option<SliceView> {

@@ -186,7 +186,7 @@ impl<'a> Scene<'a> {
             Err(outcome) => return outcome,
         };
         if let Stored::Later(delay) = stored {
-            return Outcome::Done(Some(sooner(self.next(&step), Some(delay)).unwrap_or(delay)));
+            return Outcome::Done(Some(sooner(Self::next(&step), Some(delay)).unwrap_or(delay)));
         }
         let outcome = self.act(mind, &step).await;
         // What pods say of themselves, and what a run waits for before it begins, is asked for and not watched.
@@ -511,11 +511,11 @@ impl Scene<'_> {
                 if news {
                     Outcome::Stale
                 } else {
-                    Outcome::Done(self.next(step))
+                    Outcome::Done(Self::next(step))
                 }
             }
             // What was done may allow more at once: the answers are in the store already.
-            None => Outcome::Done(sooner(self.next(step), Some(pause))),
+            None => Outcome::Done(sooner(Self::next(step), Some(pause))),
             Some(ExecuteError::Changed(what)) => {
                 debug!(what, "the view was old");
                 Outcome::Stale
@@ -528,7 +528,7 @@ impl Scene<'_> {
         }
     }
 
-    fn next(&self, step: &Step) -> Option<Duration> {
+    fn next(step: &Step) -> Option<Duration> {
         step.next.map(|at| Duration::from_millis(at.0.saturating_sub(now().0)))
     }
 }
