@@ -330,7 +330,7 @@ impl Bench {
         // What starts is still being looked at for a moment.
         self.quiet(name).await;
         let (processor, version) = (operator.processor(), self.version(name).await);
-        let window = Duration::from_secs(60);
+        let window = Duration::from_mins(1);
         tokio::time::sleep(window).await;
         let used = (operator.processor() - processor) / window.as_secs_f64() * 100.0;
         let writes = self.version(name).await - version;
@@ -384,7 +384,7 @@ impl Bench {
             "gateway": {"parentRefs": [{"name": "public", "namespace": "gateway"}], "hostnames": ["bench.example.test"]},
         });
         self.create::<landfall::api::profile::Profile>(name, vec![with_gateway]).await;
-        self.create::<Package>(name, (1..=count + 1).map(|minor| routed(minor)).collect()).await;
+        self.create::<Package>(name, (1..=count + 1).map(routed).collect()).await;
         let operator = Operator::start(name);
         self.create::<Deployment>(name, vec![deployment(0, "1.1.0")]).await;
         self.arrived(name, 1, "1.1.0").await;

@@ -26,19 +26,26 @@ fn client(answer: Answer) -> Client {
     let service = tower::service_fn(move |request: Request<kube::client::Body>| {
         let watches = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         let code = answer(request.uri().path(), watches);
-        async move { Ok::<_, BoxError>(response(code, watches)) }
+        async move { Ok::<_, BoxError>(response(code, if watches { Asked::Watch } else { Asked::List })) }
     });
     Client::new(service, "default")
 }
 
-fn response(code: StatusCode, watches: bool) -> Response<Body> {
+/// What a request asks for.
+#[derive(Clone, Copy)]
+enum Asked {
+    Watch,
+    List,
+}
+
+fn response(code: StatusCode, asked: Asked) -> Response<Body> {
     let refused =
         json!({"kind": "Status", "status": "Failure", "reason": "Refused", "message": "no", "code": code.as_u16()});
     let empty = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []});
-    let body = match (code, watches) {
+    let body = match (code, asked) {
         // A watch in which nothing happens.
-        (StatusCode::OK, true) => Body::from_stream(stream::pending::<Result<String, BoxError>>()),
-        (StatusCode::OK, false) => Body::from(empty.to_string()),
+        (StatusCode::OK, Asked::Watch) => Body::from_stream(stream::pending::<Result<String, BoxError>>()),
+        (StatusCode::OK, Asked::List) => Body::from(empty.to_string()),
         _ => Body::from(refused.to_string()),
     };
     Response::builder().status(code).body(body).unwrap()
@@ -46,7 +53,7 @@ fn response(code: StatusCode, watches: bool) -> Response<Body> {
 
 /// Whether a part is trusted after a watch has been failing for longer than that is borne.
 fn trusted_later(store: &Store, part: Part) -> Result<(), String> {
-    store.trusted(part, "any", Instant::now() + Duration::from_secs(60))
+    store.trusted(part, "any", Instant::now() + Duration::from_mins(1))
 }
 
 /// A listener, and how often it was told something.
@@ -66,7 +73,7 @@ async fn a_watch_that_works_again_is_trusted_although_nothing_happens_in_it() {
     };
     let store = Store::default();
     let watches = start(&client(Arc::new(once)), &[], &store, &counted().1);
-    tokio::time::sleep(Duration::from_secs(300)).await;
+    tokio::time::sleep(Duration::from_mins(5)).await;
     assert_eq!(broken.lock().unwrap().len(), Part::ALL.len(), "every watch broke once");
     for part in Part::ALL {
         assert_eq!(trusted_later(&store, part), Ok(()), "{part:?}");
@@ -84,7 +91,7 @@ async fn a_part_that_is_tried_again_and_again_in_vain_is_not_trusted() {
     let store = Store::default();
     let (said, listener) = counted();
     let watches = start(&client(Arc::new(never_again)), &[], &store, &listener);
-    tokio::time::sleep(Duration::from_secs(300)).await;
+    tokio::time::sleep(Duration::from_mins(5)).await;
     assert!(store.is_synced());
     // The tries in between change nothing: it counts from the first failure.
     assert_eq!(*said.lock().unwrap(), 2 * Part::ALL.len(), "once for the list, once for the failure");
@@ -102,7 +109,7 @@ async fn kinds_of_routes_that_are_not_installed_are_said_to_be_absent_once() {
         if path.contains("gateway.networking.k8s.io") { StatusCode::NOT_FOUND } else { StatusCode::OK }
     };
     let watches = start(&client(Arc::new(no_routes)), &[], &store, &listener);
-    tokio::time::sleep(Duration::from_secs(600)).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
     assert!(store.is_synced());
     assert_eq!(*said.lock().unwrap(), Part::ALL.len());
     drop(watches);

@@ -66,7 +66,7 @@ async fn a_deleted_deployment_takes_all_its_objects_with_it() {
     }
     let how = DeleteParams::default();
     let deletion = delete_and_finalize(stage.deployments(), "web", &how);
-    stage.world.patiently("the end of the Deployment", deletion).await.unwrap();
+    Box::pin(stage.world.patiently("the end of the Deployment", deletion)).await.unwrap();
     for (api, kind) in kinds {
         let plural = format!("{}s", kind.to_lowercase());
         let resource = match api.split_once('/') {

@@ -12,7 +12,7 @@ fn backend(name: &str) -> Value {
     json!({"name": name, "port": 80})
 }
 
-fn route(kind: &str, host: &str, rules: Value) -> Value {
+fn route(kind: &str, host: &str, rules: &Value) -> Value {
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": kind, "metadata": {"name": "own"},
         "spec": {"parentRefs": [{"name": "public", "namespace": "gateway"}], "hostnames": [host], "rules": rules},
@@ -67,7 +67,7 @@ async fn a_packages_own_http_route_carries_the_weights_and_keeps_its_other_rules
             {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "backendRefs": [backend("web")]},
             {"matches": [{"path": {"type": "PathPrefix", "value": "/other"}}], "backendRefs": [backend("other")]},
         ]);
-        small_with(version, [route("HTTPRoute", &host, rules)])
+        small_with(version, [route("HTTPRoute", &host, &rules)])
     };
     assert_weighed(&stage, "HTTPRoute", all).await;
 
@@ -85,7 +85,7 @@ async fn a_packages_own_grpc_route_carries_the_weights() {
             {"matches": [{"method": {"service": "shop.Cart", "method": "Add"}}], "backendRefs": [backend("web")]},
             {"matches": [{"method": {"service": "shop.Other", "method": "Add"}}], "backendRefs": [backend("other")]},
         ]);
-        small_with(version, [route("GRPCRoute", &host, rules)])
+        small_with(version, [route("GRPCRoute", &host, &rules)])
     };
     assert_weighed(&stage, "GRPCRoute", all).await;
     stage.end().await;
@@ -99,7 +99,7 @@ async fn a_route_that_changes_with_the_version_is_changed_at_promotion_and_back(
     let all = |version: &str, path: &str| {
         let rules =
             json!([{"matches": [{"path": {"type": "PathPrefix", "value": path}}], "backendRefs": [backend("web")]}]);
-        small_with(version, [route("HTTPRoute", &host, rules)])
+        small_with(version, [route("HTTPRoute", &host, &rules)])
     };
     let path = async |stage: &Stage| {
         own(stage, "HTTPRoute").await["spec"]["rules"][0]["matches"][0]["path"]["value"].as_str().unwrap().to_owned()

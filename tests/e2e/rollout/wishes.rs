@@ -235,6 +235,6 @@ async fn a_newer_version_replaces_a_run_at_its_gate() {
         kube::runtime::wait::await_condition(stage.world.api::<ReplicaSet>(), &name, |set: Option<&ReplicaSet>| {
             set.is_none()
         });
-    stage.world.patiently("the end of what was passed over", gone).await.unwrap();
+    Box::pin(stage.world.patiently("the end of what was passed over", gone)).await.unwrap();
     stage.end().await;
 }

@@ -126,8 +126,8 @@ impl Stage {
         // The same wish twice is two commands.
         static WISHES: AtomicU32 = AtomicU32::new(0);
         let run = self.status().await.run.expect("a command is about a run").id;
-        let wish = WISHES.fetch_add(1, Ordering::Relaxed);
-        self.command_about(verb, &format!("{run}{with} at={wish}")).await
+        let number = WISHES.fetch_add(1, Ordering::Relaxed);
+        self.command_about(verb, &format!("{run}{with} at={number}")).await
     }
 
     /// Gives a command with this value, and waits for its answer: the result and the message.
