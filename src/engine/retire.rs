@@ -5,6 +5,7 @@ use crate::engine::{
     moment::Moment,
     observed::{Known, Pods, Revision},
     plan::Plan,
+    share::Share,
     state::{Hold, State},
     steer::{Steering, View},
     step::{Look, Wanted},
@@ -40,7 +41,16 @@ fn is_wanted(state: &State, revision: &Revision) -> bool {
 fn is_used(state: &State, wanted: &Wanted, known: &Known, plan: &Plan, revision: &Revision) -> bool {
     let size = target::size(plan, wanted.desired);
     let view = View { known, traffic: &state.traffic, router: plan.router, size };
-    view.floor(revision) > 0
+    view.floor(revision) > 0 && !is_spare(view, revision)
+}
+
+/// Whether it stands with others behind a Service that no router divides, was never meant to, and the others are enough. Its
+/// pods came there by a write that was delayed, and they would keep the Service from ever turning.
+fn is_spare(view: View<'_>, revision: &Revision) -> bool {
+    let Some(service) = view.known.stable.as_ref().filter(|_| !view.splits()) else { return false };
+    let others = service.endpoints.iter().filter(|(other, _)| *other != revision).map(|(_, ready)| ready).sum::<u32>();
+    let previewed = view.known.candidate.as_ref().is_some_and(|service| service.selects.contains(revision));
+    service.selects.len() > 1 && !previewed && others >= view.size.need(Share::WHOLE)
 }
 
 /// Takes its pods after the delay.

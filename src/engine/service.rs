@@ -74,7 +74,9 @@ fn turn(view: View<'_>, target: &Target, service: &Service, steering: &mut Steer
 /// What stands against the turn of a Service without routed traffic.
 fn missing(view: View<'_>, target: &Target) -> Option<String> {
     if target.front.len() > 1 {
-        return other_pods(view, target);
+        // One that selects several selects all of them already: only what is meant by it changes.
+        let several = view.known.stable.as_ref().is_some_and(|service| service.selects.len() > 1);
+        return if several { None } else { other_pods(view, target) };
     }
     let revision = target.front.first()?;
     let enough = if target.care == Care::Escape { view.size.any() } else { target.enough };

@@ -198,7 +198,8 @@ fn package_of(namespace: &str, version: &str, state: &str) -> String {
     format!(
         "apiVersion: landfall.dev/v1alpha1\nkind: Package\nmetadata: {{name: web-{version}, namespace: {namespace}}}\nspec:\n  \
          name: web\n  version: {version}\n  state: {state}\n  workload:\n    manifests:\n      \
-         - {{apiVersion: v1, kind: ConfigMap, metadata: {{name: a}}}}\n"
+         - {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: a}}, spec: {{selector: {{matchLabels: {{a: b}}}}, \
+         template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: a, image: a}}]}}}}}}}}\n"
     )
 }
 
