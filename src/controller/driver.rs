@@ -87,6 +87,11 @@ fn changed(operator: &Operator, part: Part, key: Key) {
             operator.packages.add(key);
         }
         Part::Profiles => {
+            let generation = operator.store.profile(&key.namespace, &key.name).and_then(|one| one.metadata.generation);
+            // What is counted in a Profile's status changes with every run of its Deployments, and is nothing to them.
+            if !operator.is_new_profile(&key, generation) {
+                return;
+            }
             for one in operator.store.deployments_in(&key.namespace) {
                 if one.spec.profile == *key.name {
                     operator.rollouts.add(super::operator::key_of(&one));

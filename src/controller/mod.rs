@@ -157,6 +157,7 @@ async fn operator(config: &Config, parts: (Client, Client, String), metrics: Arc
         minds: Minds::default(),
         measured: Answers::default(),
         seen: AtomicBool::new(false),
+        generations: Mutex::default(),
         accounts: Mutex::default(),
     }
 }

@@ -61,6 +61,8 @@ pub struct Operator {
     pub measured: Answers,
     /// Whether everything has been seen once.
     pub seen: AtomicBool,
+    /// The generations of the Profiles that Deployments were last looked at for.
+    pub generations: Mutex<HashMap<Key, i64>>,
     /// Service accounts that are there, and since when that is known.
     pub accounts: Mutex<HashMap<Key, Instant>>,
 }
@@ -88,6 +90,15 @@ impl Operator {
             accounts.insert(Key::new(namespace, name), Instant::now());
         }
         Ok(found)
+    }
+
+    /// Notes the generation of a Profile; none where it is gone. False where it is the one that was noted before.
+    pub fn is_new_profile(&self, key: &Key, generation: Option<i64>) -> bool {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        match generation {
+            Some(generation) => generations.insert(key.clone(), generation) != Some(generation),
+            None => generations.remove(key).is_some(),
+        }
     }
 
     /// Notes that everything has been seen. True at the first time.
