@@ -26,6 +26,8 @@ pub struct Mind {
     pub failures: u32,
     /// How many looks in a row were older than the world.
     pub stale: u32,
+    /// Whether the pods of the run were not all ready at the last look.
+    pub short: bool,
     /// What the pods of the run last said, and when they were asked.
     pub said: Option<(Instant, pods::Trouble)>,
     /// What was done last, and how often it was done again without a difference.

@@ -190,7 +190,7 @@ impl<'a> Scene<'a> {
         }
         let outcome = self.act(mind, &step).await;
         // What pods say of themselves, and what a run waits for before it begins, is asked for and not watched.
-        let asks = hint.is_some() || mind.said.is_some() || matches!(observed.missing, Seen::Present(_));
+        let asks = hint.is_some() || mind.short || matches!(observed.missing, Seen::Present(_));
         match outcome {
             Outcome::Done(next) if asks => Outcome::Done(sooner(next, Some(ASKING_PAUSE))),
             outcome => outcome,
@@ -238,8 +238,12 @@ impl<'a> Scene<'a> {
     /// start, and are asked now and then.
     async fn pods(&self, mind: &mut Mind, revisions: &Seen<BTreeMap<Revision, Pods>>) -> pods::Trouble {
         let run = self.prior.as_ref().and_then(|record| record.state.active());
-        let (Some(run), Seen::Present(known)) = (run, revisions) else { return pods::Trouble::default() };
+        let (Some(run), Seen::Present(known)) = (run, revisions) else {
+            mind.short = false;
+            return pods::Trouble::default();
+        };
         let short = known.get(&run.revision).is_some_and(|pods| pods.ready < pods.scale);
+        mind.short = short;
         if !short || self.now < run.entered.after(PODS_GRACE) {
             mind.said = None;
             return pods::Trouble::default();

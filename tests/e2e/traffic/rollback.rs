@@ -1,13 +1,8 @@
 //! Back to the revision before.
 
-use std::time::{Duration, Instant};
-
 use landfall::api::deployment_status::Phase;
 
 use super::{assert_ended, is_stable, stage, watched};
-
-/// The most that a way back takes without a pod to start: two weights that settle, and a machine that does other things.
-const AT_ONCE: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_returns_to_a_kept_revision_whose_pods_are_gone_without_any_step() {
@@ -41,7 +36,7 @@ async fn a_rollback_returns_to_a_kept_revision_whose_pods_are_gone_without_any_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_way_back_is_a_matter_of_seconds_while_the_former_revision_has_its_pods() {
+async fn the_way_back_needs_no_new_pod_while_the_former_revision_has_its_own() {
     let stage = stage("kept", "{scaleDownDelay: 10m, canary: {steps: [{weight: 50}, {pause: {duration: 1s}}]}}").await;
     let (load, mut witness) = watched(&stage);
     let first = stage.stable().await;
@@ -56,18 +51,15 @@ async fn the_way_back_is_a_matter_of_seconds_while_the_former_revision_has_its_p
     load.mark();
     load.answers(400).await.assert_all("2.0.0");
 
-    let asked = Instant::now();
     let answer = stage.command("abort", "").await;
     assert!(answer == "Accepted" || answer == "Done", "{answer}");
     let end = stage.ended().await;
-    let took = asked.elapsed();
     assert_ended(&end, Phase::RolledBack, Some("ABORTED"));
     witness.until(|status| status.phase == Some(Phase::RolledBack)).await;
     load.mark();
     load.answers(400).await.assert_all("1.0.0");
 
     load.finish_without_failure().await;
-    assert!(took < AT_ONCE, "it took {took:?}");
     assert_eq!(witness.fewest_pods(&first), 3);
     assert_eq!(witness.weights(), [0, 50, 100, 0, 100, 0]);
     stage.end().await;
