@@ -46,11 +46,12 @@ pub enum Outcome {
     Failed(u32),
 }
 
-/// Drives until it is dropped. Nothing happens before this replica leads.
-pub async fn drive(operator: Arc<Operator>, mut health: watch::Receiver<Health>) {
+/// Drives until it is dropped. Nothing happens before this replica leads, not even what makes an operator.
+pub async fn drive(operator: impl Future<Output = Operator>, mut health: watch::Receiver<Health>) {
     if health.wait_for(|health| health.role() == Role::Leader).await.is_err() {
         return;
     }
+    let operator = Arc::new(operator.await);
     let listener = listener(&operator);
     let mut watches = start(&operator.watcher, &operator.scopes, &operator.store, &listener);
     let work = async {

@@ -89,7 +89,7 @@ fn after_failure(elector: &Elector, timing: Timing, delays: &mut ExponentialBack
 
 /// The waits of a replica that does not lead and gets no answer: growing, at most half a lease with the jitter, so that
 /// it is ready again within one lease when the answers come back.
-fn delays(timing: Timing) -> ExponentialBackoff {
+pub(super) fn delays(timing: Timing) -> ExponentialBackoff {
     let longest = timing.duration / 4;
     ExponentialBuilder::new()
         .with_min_delay(longest / 5)

@@ -25,7 +25,7 @@ use kube::Client;
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use self::{
     config::Config,
@@ -51,7 +51,7 @@ use crate::{
         serve,
         signals::cancelled_by_signals,
     },
-    telemetry::{metrics::Metrics, version},
+    telemetry::{chain, metrics::Metrics, version},
 };
 
 /// Why the operator ended by itself.
@@ -120,8 +120,7 @@ async fn operate(config: &Config) -> Result<(), RunError> {
     let routes = router(Probes { health: probed, metrics: Arc::clone(&metrics) });
     let mut server = tokio::spawn(serve(listener, routes, drain.clone()));
 
-    let leading = Arc::new(operator(config, parts, Arc::clone(&metrics)).await);
-    let work = driver::drive(leading, health.subscribe());
+    let work = driver::drive(operator(config, parts, Arc::clone(&metrics)), health.subscribe());
     let mut reporter = Reporter::new(health, metrics);
     tokio::select! {
         () = work, if !stop.is_cancelled() => return Err(RunError::Work),
@@ -135,11 +134,18 @@ async fn operate(config: &Config) -> Result<(), RunError> {
     Ok(())
 }
 
-/// What an operator works with, from the first moment that it leads.
+/// What an operator works with, from the first moment that it leads. An API server that does not answer is waited for: a
+/// prober that does not know its addresses would ask it.
 async fn operator(config: &Config, parts: (Client, Client, String), metrics: Arc<Metrics>) -> Operator {
     let (client, watcher, server) = parts;
-    // Where the API server is not known yet, its well-known addresses are refused by their kind, and this one by its URL.
-    let api_server = api_server::addresses(&client, &server).await.unwrap_or_default();
+    let mut pauses = election::delays(config.lease);
+    let api_server = loop {
+        match api_server::addresses(&client, &server).await {
+            Ok(addresses) => break addresses,
+            Err(error) => debug!(error = chain(&error), "the addresses of the API server are not known yet"),
+        }
+        tokio::time::sleep(pauses.next().unwrap_or(config.lease.look_every)).await;
+    };
     Operator {
         writer: Writer::new(client.clone()),
         watcher,
