@@ -19,8 +19,10 @@ use super::{
     reconcile,
 };
 use crate::{
+    api::deployment::Deployment,
     cluster::store::{
         Key, Part,
+        table::Item,
         watch::{Change, Listener, start},
     },
     server::health::{Health, Role},
@@ -72,6 +74,8 @@ fn listener(operator: &Arc<Operator>) -> Listener {
     let operator = Arc::clone(operator);
     Arc::new(move |change| match change {
         Change::Of(part, key) => changed(&operator, part, key),
+        // Only Profiles tell what others do not read.
+        Change::Own(_, key) => operator.profiles.add(key),
         Change::Listed(_) => listed(&operator),
         Change::Unreadable { .. } => operator.metrics.object_unreadable(),
     })
@@ -80,24 +84,11 @@ fn listener(operator: &Arc<Operator>) -> Listener {
 fn changed(operator: &Operator, part: Part, key: Key) {
     match part {
         Part::Packages => {
-            for one in operator.store.deployments_in(&key.namespace) {
-                if one.spec.package.name == *key.name {
-                    operator.rollouts.add(super::operator::key_of(&one));
-                }
-            }
+            wake(operator, &key, |one| one.spec.package.name == *key.name);
             operator.packages.add(key);
         }
         Part::Profiles => {
-            let generation = operator.store.profile(&key.namespace, &key.name).and_then(|one| one.metadata.generation);
-            // What is counted in a Profile's status changes with every run of its Deployments, and is nothing to them.
-            if !operator.is_new_profile(&key, generation) {
-                return;
-            }
-            for one in operator.store.deployments_in(&key.namespace) {
-                if one.spec.profile == *key.name {
-                    operator.rollouts.add(super::operator::key_of(&one));
-                }
-            }
+            wake(operator, &key, |one| one.spec.profile == *key.name);
             operator.profiles.add(key);
         }
         Part::Deployments => {
@@ -107,6 +98,13 @@ fn changed(operator: &Operator, part: Part, key: Key) {
             operator.rollouts.add(key);
         }
         _ => operator.rollouts.add(key),
+    }
+}
+
+/// Asks for a look at the Deployments beside an object that mean it.
+fn wake(operator: &Operator, beside: &Key, means: impl Fn(&Deployment) -> bool) {
+    for one in operator.store.deployments_in(&beside.namespace).iter().filter(|one| means(one)) {
+        operator.rollouts.add(one.owner());
     }
 }
 

@@ -163,7 +163,6 @@ async fn operator(config: &Config, parts: (Client, Client, String), metrics: Arc
         minds: Minds::default(),
         measured: Answers::default(),
         seen: AtomicBool::new(false),
-        generations: Mutex::default(),
         accounts: Mutex::default(),
     }
 }

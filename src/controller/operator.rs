@@ -13,7 +13,6 @@ use kube::Client;
 
 use super::{events::Events, memory::Minds, queue::Queue};
 use crate::{
-    api::{deployment::Deployment, names::label_value},
     cluster::{
         call::CallError,
         probe::Prober,
@@ -61,8 +60,6 @@ pub struct Operator {
     pub measured: Answers,
     /// Whether everything has been seen once.
     pub seen: AtomicBool,
-    /// The generations of the Profiles that Deployments were last looked at for.
-    pub generations: Mutex<HashMap<Key, i64>>,
     /// Service accounts that are there, and since when that is known.
     pub accounts: Mutex<HashMap<Key, Instant>>,
 }
@@ -92,26 +89,10 @@ impl Operator {
         Ok(found)
     }
 
-    /// Notes the generation of a Profile; none where it is gone. False where it is the one that was noted before.
-    pub fn is_new_profile(&self, key: &Key, generation: Option<i64>) -> bool {
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        match generation {
-            Some(generation) => generations.insert(key.clone(), generation) != Some(generation),
-            None => generations.remove(key).is_some(),
-        }
-    }
-
     /// Notes that everything has been seen. True at the first time.
     pub fn has_seen_all(&self) -> bool {
         !self.seen.swap(true, Ordering::Relaxed)
     }
-}
-
-/// The key of a Deployment.
-pub fn key_of(deployment: &Deployment) -> Key {
-    let meta = &deployment.metadata;
-    let name = meta.name.as_deref().unwrap_or_default();
-    Key::new(meta.namespace.as_deref().unwrap_or_default(), &label_value(name))
 }
 
 /// The time, as the engine is told it.

@@ -18,6 +18,21 @@ pub trait Item {
     fn name(&self) -> &str;
     /// The version of the object; a larger one is newer. 0 where it has none.
     fn version(&self) -> u64;
+    /// The generation of its spec, where others read nothing but that. None where all of it matters to others.
+    fn generation(&self) -> Option<i64> {
+        None
+    }
+}
+
+/// What an object that was taken in changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// Nothing: this version, or a newer one, is there already.
+    None,
+    /// What nobody but itself reads.
+    Own,
+    /// What others read.
+    All,
 }
 
 /// A table.
@@ -66,8 +81,8 @@ impl<V: Item> Table<V> {
         self.families.iter().flat_map(|(key, family)| family.values().map(|value| (key.clone(), Arc::clone(value))))
     }
 
-    /// Takes an object in. False where the same version, or a newer one, is there already.
-    pub fn put(&mut self, value: V) -> bool {
+    /// Takes an object in.
+    pub fn put(&mut self, value: V) -> News {
         let (owner, name): (Key, Arc<str>) = (value.owner(), value.name().into());
         for (scope, listed) in &mut self.listed {
             if is_in(scope, &owner) {
@@ -75,11 +90,13 @@ impl<V: Item> Table<V> {
             }
         }
         let family = self.families.entry(owner).or_default();
-        if family.get(&name).is_some_and(|known| known.version() >= value.version() && value.version() > 0) {
-            return false;
-        }
+        let news = match family.get(&name) {
+            Some(known) if known.version() >= value.version() && value.version() > 0 => return News::None,
+            Some(known) if known.generation().is_some() && known.generation() == value.generation() => News::Own,
+            _ => News::All,
+        };
         family.insert(name, Arc::new(value));
-        true
+        news
     }
 
     /// Drops an object.
@@ -125,6 +142,35 @@ mod tests {
     #[derive(Debug, PartialEq)]
     struct Thing(&'static str, &'static str, u64);
 
+    struct Wish(u64, i64);
+
+    impl Item for Wish {
+        fn owner(&self) -> Key {
+            Key::new("ns", "a")
+        }
+
+        fn name(&self) -> &'static str {
+            "x"
+        }
+
+        fn version(&self) -> u64 {
+            self.0
+        }
+
+        fn generation(&self) -> Option<i64> {
+            Some(self.1)
+        }
+    }
+
+    #[test]
+    fn what_others_do_not_read_is_no_news_to_them() {
+        let mut table = Table::default();
+        assert_eq!(table.put(Wish(1, 1)), News::All);
+        assert_eq!(table.put(Wish(2, 1)), News::Own);
+        assert_eq!(table.put(Wish(3, 2)), News::All);
+        assert_eq!(table.put(Wish(2, 1)), News::None);
+    }
+
     impl Item for Thing {
         fn owner(&self) -> Key {
             Key::new("ns", self.0)
@@ -142,10 +188,10 @@ mod tests {
     #[test]
     fn an_older_answer_does_not_replace_a_newer_one() {
         let mut table = Table::default();
-        assert!(table.put(Thing("a", "x", 5)));
-        assert!(!table.put(Thing("a", "x", 4)));
-        assert!(!table.put(Thing("a", "x", 5)));
-        assert!(table.put(Thing("a", "x", 6)));
+        assert_eq!(table.put(Thing("a", "x", 5)), News::All);
+        assert_eq!(table.put(Thing("a", "x", 4)), News::None);
+        assert_eq!(table.put(Thing("a", "x", 5)), News::None);
+        assert_eq!(table.put(Thing("a", "x", 6)), News::All);
         assert_eq!(table.family(&Key::new("ns", "a"))["x"].2, 6);
     }
 

@@ -395,6 +395,11 @@ impl Item for Profile {
         Key::new(self.metadata.namespace.as_deref().unwrap_or_default(), self.name())
     }
 
+    /// What its status counts changes with every run of its Deployments, and is nothing to them.
+    fn generation(&self) -> Option<i64> {
+        self.metadata.generation
+    }
+
     fn name(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
     }

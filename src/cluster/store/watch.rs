@@ -26,7 +26,7 @@ use tracing::{debug, warn};
 
 use super::{
     Key, Part, Store, Tables,
-    table::{Item, Table},
+    table::{Item, News, Table},
     view::{
         JobObject, JobView, PackageView, ReplicaSetObject, ReplicaSetView, RouteView, ServiceObject, ServiceView,
         SliceView,
@@ -48,6 +48,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub enum Change {
     /// Something of the object with this key.
     Of(Part, Key),
+    /// What nobody but the object with this key reads.
+    Own(Part, Key),
     /// A part was listed again: anything may have changed.
     Listed(Part),
     /// An object could not be read.
@@ -266,8 +268,8 @@ impl<V: Item> Sink<V> {
                 (self.listener)(Change::Listed(self.part));
             }
             Event::Apply(object) => {
-                if let Some(owner) = self.put(&object, read) {
-                    (self.listener)(Change::Of(self.part, owner));
+                if let Some(change) = self.put(&object, read) {
+                    (self.listener)(change);
                 }
             }
             Event::Delete(object) => self.drop(&object, read),
@@ -293,12 +295,16 @@ impl<V: Item> Sink<V> {
         }
     }
 
-    /// Takes an object in, and says whose it is where that is news.
-    fn put<K: Resource>(&self, object: &K, read: &impl Fn(&K) -> Result<Option<V>, String>) -> Option<Key> {
+    /// Takes an object in, and says what that changes.
+    fn put<K: Resource>(&self, object: &K, read: &impl Fn(&K) -> Result<Option<V>, String>) -> Option<Change> {
         match read(object) {
             Ok(Some(value)) => {
                 let owner = value.owner();
-                (self.place)(&mut self.store.write()).put(value).then_some(owner)
+                match (self.place)(&mut self.store.write()).put(value) {
+                    News::None => None,
+                    News::Own => Some(Change::Own(self.part, owner)),
+                    News::All => Some(Change::Of(self.part, owner)),
+                }
             }
             Ok(None) => None,
             Err(cause) => {
