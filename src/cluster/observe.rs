@@ -21,7 +21,7 @@ use crate::{
         acknowledge::{Controller, acknowledged},
         backend::services_of,
         combine::{Member as RouteMember, combine},
-        endpoints::{Endpoint, Slice, by_revision},
+        endpoints::{Slice, by_revision},
         parent::ParentKey,
         read::written,
         service::{Member, combine_services, selects, virtual_service},
@@ -152,7 +152,7 @@ fn services(
             .slices
             .values()
             .filter(|slice| slice.service == service.name)
-            .map(|slice| Slice { endpoints: slice.ready.iter().map(|pod| endpoint(pod)).collect() })
+            .map(|slice| slice.serving.clone())
             .collect();
         Member {
             name: service.name.to_string(),
@@ -175,10 +175,6 @@ fn services(
         }
     }
     Some(together)
-}
-
-fn endpoint(pod: &str) -> Endpoint {
-    Endpoint { ready: None, terminating: None, pod: Some(pod.to_owned()).filter(|pod| !pod.is_empty()) }
 }
 
 fn route(owned: &Owned, controllers: &BTreeMap<ParentKey, Controller>) -> Option<Route> {

@@ -251,14 +251,14 @@ fn a_hash_is_that_of_the_content_and_of_nothing_else() {
 #[test]
 fn digests_tell_whether_there_is_anything_to_render() {
     let Case { package, deployment } = case("tests/releases/overrides.yaml");
-    let content = hash::content_digest(&package);
+    let content = hash::content(&package).digest;
     assert_eq!(content, "37428f83805adfeed518cc450ca7f158520716c4d4869091a49358b43133e4fc");
     assert_eq!(
         content,
-        hash::content_digest(&PackageSpec { description: Some("other".to_owned()), ..package.clone() })
+        hash::content(&PackageSpec { description: Some("other".to_owned()), ..package.clone() }).digest
     );
-    assert_ne!(content, hash::content_digest(&case("tests/releases/several.yaml").package));
-    assert!(hash::content_size(&package) > 500);
+    assert_ne!(content, hash::content(&case("tests/releases/several.yaml").package).digest);
+    assert!(hash::content(&package).size > 500);
     let inputs = |content: &str, namespace: &str, deployment: &DeploymentSpec| {
         hash::inputs_digest(content, namespace, deployment.overrides.as_ref(), &deployment.env_from)
     };

@@ -21,7 +21,7 @@ use crate::{
         step::{Look, Step, step},
     },
     kinds::workload::{
-        hash::{content_digest, inputs_digest},
+        hash::{content, inputs_digest},
         render::{Source, render},
     },
     rollout::{
@@ -304,7 +304,7 @@ fn chosen(world: &World) -> Result<Option<&Package>, Problem> {
         Offer {
             version: package.spec.version.clone(),
             state: package.spec.state.unwrap_or_default(),
-            content: aim::content(checksum, &content_digest(&package.spec)),
+            content: aim::content(checksum, &content(&package.spec).digest),
         }
     });
     match aim::pick(reference, pinned, world.record.as_ref(), offers)? {
@@ -316,7 +316,7 @@ fn chosen(world: &World) -> Result<Option<&Package>, Problem> {
 fn rendered(deployment: &Deployment, package: &Package, namespace: &str) -> Result<Rendered, Vec<Problem>> {
     let spec = &deployment.spec;
     let overrides = spec.overrides.as_ref();
-    let inputs = inputs_digest(&content_digest(&package.spec), namespace, overrides, &spec.env_from);
+    let inputs = inputs_digest(&content(&package.spec).digest, namespace, overrides, &spec.env_from);
     let source = Source { namespace, package: &package.spec, overrides, env_from: &spec.env_from };
     let name = format!("{}-{}", package.spec.name, package.spec.version);
     let refused = |refusal: &dyn std::fmt::Display| aim::invalid(format!("Package {name}: {refusal}"));

@@ -22,8 +22,11 @@ use crate::{
         version::Version,
     },
     engine::observed::Revision,
-    kinds::workload::hash::{content_digest, content_size},
-    traffic::service::Selector,
+    kinds::workload::hash::content,
+    traffic::{
+        endpoints::{Endpoint, Slice},
+        service::Selector,
+    },
 };
 
 /// The label that an `EndpointSlice` names its Service with.
@@ -178,31 +181,22 @@ pub struct SliceView {
     version: u64,
     /// The Service's name.
     pub service: Arc<str>,
-    /// The names of the pods that are ready endpoints.
-    pub ready: Vec<Arc<str>>,
+    /// Its endpoints to which requests are sent.
+    pub serving: Slice,
 }
 
 impl SliceView {
     /// The projection; none for a slice of somebody else's Service.
     pub fn of(object: &EndpointSlice) -> Option<Self> {
         let meta = &object.metadata;
-        let ready = object.endpoints.iter().flatten().filter(|endpoint| {
-            let conditions = endpoint.conditions.as_ref();
-            let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
-            let ending = conditions.and_then(|conditions| conditions.terminating).unwrap_or(false);
-            ready && !ending
-        });
-        let pod = |endpoint: &k8s_openapi::api::discovery::v1::Endpoint| {
-            let target = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
-            // An endpoint that is no pod of ours still gets requests: it is counted under the name of no revision.
-            target.and_then(|target| target.name.as_deref()).unwrap_or_default().into()
-        };
+        let mut serving = Slice::from(object);
+        serving.endpoints.retain(Endpoint::serves);
         Some(Self {
             owner: owner(meta)?,
             name: meta.name.as_deref()?.into(),
             version: version(meta),
             service: label(meta, SERVICE_NAME_LABEL)?.into(),
-            ready: ready.map(pod).collect(),
+            serving,
         })
     }
 }
@@ -325,6 +319,7 @@ impl PackageView {
         let meta = &package.metadata;
         let spec = &package.spec;
         let manifests = spec.workload.as_ref().and_then(|workload| workload.manifests.as_deref()).unwrap_or_default();
+        let content = content(spec);
         Some(Self {
             owner: Key::new(meta.namespace.as_deref()?, &spec.name),
             name: meta.name.as_deref()?.into(),
@@ -333,8 +328,8 @@ impl PackageView {
             version: spec.version.clone(),
             state: spec.state.unwrap_or_default(),
             depends_on: spec.depends_on.clone(),
-            digest: content_digest(spec),
-            size: (content_size(spec), manifests.len()),
+            digest: content.digest,
+            size: (content.size, manifests.len()),
             status: package.status.clone().unwrap_or_default(),
         })
     }

@@ -13,7 +13,10 @@ use futures::StreamExt;
 use k8s_openapi::api::{apps::v1::ReplicaSet, batch::v1::Job, core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client, Resource,
-    core::{ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind},
+    core::{
+        ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, NamespaceResourceScope,
+        error_boundary::InvalidObject,
+    },
     runtime::{
         utils::Backoff,
         watcher,
@@ -81,35 +84,37 @@ pub fn start(client: &Client, namespaces: &[String], store: &Store, listener: &L
 fn watch_all(tasks: &mut JoinSet<()>, watch: Watch<'_>) {
     let all = watcher::Config::default().page_size(PAGE);
     let ours = all.clone().labels(DEPLOYMENT_LABEL);
-    watch.guarded::<Package, _>(tasks, (Part::Packages, &all), PackageView::of, |tables| &mut tables.packages);
-    watch.guarded::<Profile, _>(
-        tasks,
-        (Part::Profiles, &all),
-        |profile| Some(whole(profile)),
-        |tables| &mut tables.profiles,
-    );
-    watch.guarded::<Deployment, _>(
-        tasks,
-        (Part::Deployments, &all),
-        |one| Some(trimmed(one)),
-        |tables| &mut tables.deployments,
-    );
+    let package = |package| PackageView::of(&package);
+    watch.guarded::<Package, _>(tasks, (Part::Packages, &all), package, |tables| &mut tables.packages);
+    let profile = |profile| Some(whole(profile));
+    watch.guarded::<Profile, _>(tasks, (Part::Profiles, &all), profile, |tables| &mut tables.profiles);
+    let deployment = |deployment| Some(trimmed(deployment));
+    watch.guarded::<Deployment, _>(tasks, (Part::Deployments, &all), deployment, |tables| &mut tables.deployments);
     let kind = ApiResource::erase::<ReplicaSet>(&());
     let api = watch.api::<ReplicaSetObject>(&kind);
-    watch.plain(tasks, (Part::ReplicaSets, &ours, api), ReplicaSetView::of, |tables| &mut tables.replica_sets);
+    watch.plain(
+        tasks,
+        (Part::ReplicaSets, &ours, api),
+        |set| ReplicaSetView::of(&set),
+        |tables| &mut tables.replica_sets,
+    );
     let kind = ApiResource::erase::<Service>(&());
     let api = watch.api::<ServiceObject>(&kind);
-    watch.plain(tasks, (Part::Services, &ours, api), ServiceView::of, |tables| &mut tables.services);
-    let kind = ApiResource::erase::<EndpointSlice>(&());
-    let api = watch.api::<DynamicObject>(&kind);
-    watch.plain(tasks, (Part::Slices, &ours, api), slice, |tables| &mut tables.slices);
+    watch.plain(
+        tasks,
+        (Part::Services, &ours, api),
+        |service| ServiceView::of(&service),
+        |tables| &mut tables.services,
+    );
+    let api = watch.typed::<EndpointSlice>();
+    watch.plain(tasks, (Part::Slices, &ours, api), |slice| SliceView::of(&slice), |tables| &mut tables.slices);
     let api = watch.api::<DynamicObject>(&route_kind("HTTPRoute", "httproutes"));
     watch.plain(tasks, (Part::HttpRoutes, &ours, api), route, |tables| &mut tables.http_routes);
     let api = watch.api::<DynamicObject>(&route_kind("GRPCRoute", "grpcroutes"));
     watch.plain(tasks, (Part::GrpcRoutes, &ours, api), route, |tables| &mut tables.grpc_routes);
     let kind = ApiResource::erase::<Job>(&());
     let api = watch.api::<JobObject>(&kind);
-    watch.plain(tasks, (Part::Jobs, &ours, api), JobView::of, |tables| &mut tables.jobs);
+    watch.plain(tasks, (Part::Jobs, &ours, api), |job| JobView::of(&job), |tables| &mut tables.jobs);
 }
 
 /// The kinds of routes are no part of the client's types.
@@ -117,17 +122,13 @@ fn route_kind(kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind), plural)
 }
 
-fn whole<K>(object: &K) -> K
-where
-    K: Clone + Resource,
-{
-    let mut object = object.clone();
+fn whole<K: Resource>(mut object: K) -> K {
     object.meta_mut().managed_fields = None;
     object
 }
 
 /// Without what only other programs read.
-fn trimmed(deployment: &Deployment) -> Deployment {
+fn trimmed(deployment: Deployment) -> Deployment {
     let mut deployment = whole(deployment);
     if let Some(annotations) = &mut deployment.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
@@ -135,13 +136,7 @@ fn trimmed(deployment: &Deployment) -> Deployment {
     deployment
 }
 
-fn slice(object: &DynamicObject) -> Option<SliceView> {
-    let mut value = object.data.clone();
-    value.as_object_mut()?.insert("metadata".to_owned(), serde_json::to_value(&object.metadata).ok()?);
-    SliceView::of(&serde_json::from_value::<EndpointSlice>(value).ok()?)
-}
-
-fn route(object: &DynamicObject) -> Option<RouteView> {
+fn route(object: DynamicObject) -> Option<RouteView> {
     RouteView::of(serde_json::to_value(object).ok()?)
 }
 
@@ -167,15 +162,25 @@ impl Watch<'_> {
         }
     }
 
+    fn typed<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match self.scope {
+            "" => Api::all(self.client.clone()),
+            namespace => Api::namespaced(self.client.clone(), namespace),
+        }
+    }
+
     /// Watches one of Landfall's own kinds, whose objects may be of another release and not be readable.
     fn guarded<K, V>(
         &self,
         tasks: &mut JoinSet<()>,
         (part, config): (Part, &watcher::Config),
-        project: fn(&K) -> Option<V>,
+        project: fn(K) -> Option<V>,
         place: Place<V>,
     ) where
-        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
             + Debug
             + DeserializeOwned
@@ -184,16 +189,9 @@ impl Watch<'_> {
             + 'static,
         V: Item + Send + Sync + 'static,
     {
-        let api: Api<DeserializeGuard<K>> = match self.scope {
-            "" => Api::all(self.client.clone()),
-            namespace => Api::namespaced(self.client.clone(), namespace),
-        };
         let sink = self.sink(part, place);
-        let read = move |object: &DeserializeGuard<K>| match &object.0 {
-            Ok(object) => Ok(project(object)),
-            Err(broken) => Err(broken.error.clone()),
-        };
-        tasks.spawn(run(api, config.clone(), read, sink));
+        let read = move |object: DeserializeGuard<K>| object.0.map(project);
+        tasks.spawn(run(self.typed(), config.clone(), read, sink));
     }
 
     fn sink<V>(&self, part: Part, place: Place<V>) -> Sink<V> {
@@ -205,21 +203,21 @@ impl Watch<'_> {
         &self,
         tasks: &mut JoinSet<()>,
         (part, config, api): (Part, &watcher::Config, Api<K>),
-        project: fn(&K) -> Option<V>,
+        project: fn(K) -> Option<V>,
         place: Place<V>,
     ) where
         K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
         V: Item + Send + Sync + 'static,
     {
         let sink = self.sink(part, place);
-        tasks.spawn(run(api, config.clone(), move |object: &K| Ok(project(object)), sink));
+        tasks.spawn(run(api, config.clone(), move |object: K| Ok(project(object)), sink));
     }
 }
 
 async fn run<K, V>(
     api: Api<K>,
     config: watcher::Config,
-    read: impl Fn(&K) -> Result<Option<V>, String> + Send,
+    read: impl Fn(K) -> Result<Option<V>, InvalidObject> + Send,
     mut sink: Sink<V>,
 ) where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
@@ -257,22 +255,22 @@ struct Sink<V> {
 }
 
 impl<V: Item> Sink<V> {
-    fn take<K: Resource>(&mut self, event: Event<K>, read: &impl Fn(&K) -> Result<Option<V>, String>) {
+    fn take<K>(&mut self, event: Event<K>, read: &impl Fn(K) -> Result<Option<V>, InvalidObject>) {
         match event {
             // That a list begins is no sign that the API server answers it.
             Event::Init => return (self.place)(&mut self.store.write()).begin(&self.scope),
-            Event::InitApply(object) => return drop(self.put(&object, read)),
+            Event::InitApply(object) => return drop(self.put(read(object))),
             Event::InitDone => {
                 (self.place)(&mut self.store.write()).finish(&self.scope);
                 self.store.mark(self.part, &self.scope, |watched| watched.synced = true);
                 (self.listener)(Change::Listed(self.part));
             }
             Event::Apply(object) => {
-                if let Some(change) = self.put(&object, read) {
+                if let Some(change) = self.put(read(object)) {
                     (self.listener)(change);
                 }
             }
-            Event::Delete(object) => self.drop(&object, read),
+            Event::Delete(object) => self.drop(read(object)),
         }
         self.store.mark(self.part, &self.scope, |watched| watched.failing = None);
     }
@@ -296,8 +294,8 @@ impl<V: Item> Sink<V> {
     }
 
     /// Takes an object in, and says what that changes.
-    fn put<K: Resource>(&self, object: &K, read: &impl Fn(&K) -> Result<Option<V>, String>) -> Option<Change> {
-        match read(object) {
+    fn put(&self, read: Result<Option<V>, InvalidObject>) -> Option<Change> {
+        match read {
             Ok(Some(value)) => {
                 let owner = value.owner();
                 match (self.place)(&mut self.store.write()).put(value) {
@@ -307,8 +305,7 @@ impl<V: Item> Sink<V> {
                 }
             }
             Ok(None) => None,
-            Err(cause) => {
-                let meta = object.meta();
+            Err(InvalidObject { error: cause, metadata: meta }) => {
                 let text = |text: &Option<String>| text.clone().unwrap_or_default();
                 let key = Key::new(&text(&meta.namespace), &text(&meta.name));
                 warn!(part = self.part.word(), object = %key, cause, "an object cannot be read and is left out");
@@ -318,8 +315,8 @@ impl<V: Item> Sink<V> {
         }
     }
 
-    fn drop<K: Resource>(&self, object: &K, read: &impl Fn(&K) -> Result<Option<V>, String>) {
-        if let Ok(Some(value)) = read(object) {
+    fn drop(&self, read: Result<Option<V>, InvalidObject>) {
+        if let Ok(Some(value)) = read {
             let owner = value.owner();
             (self.place)(&mut self.store.write()).remove(&owner, value.name());
             (self.listener)(Change::Of(self.part, owner));

@@ -22,12 +22,13 @@ const MARK_LENGTH: usize = 6;
 /// The name of the revision that consists of these objects. Neither their order, nor their namespace, nor how many
 /// instances they ask for is content.
 pub(super) fn revision(items: &[Item]) -> String {
-    let mut contents: Vec<_> = items.iter().map(content).collect();
+    let mut contents: Vec<_> = items.iter().map(named_by).collect();
     contents.sort_unstable();
     encode(&contents.join("\n"), REVISION_LENGTH)
 }
 
-fn content(item: &Item) -> String {
+/// The part of an object that a revision is named by.
+fn named_by(item: &Item) -> String {
     let mut object = item.object.clone();
     remove(&mut object, &["metadata", "namespace"]);
     if item.is("apps", "Deployment") {
@@ -57,22 +58,23 @@ pub(super) fn shown_version(version: &Version, overrides: Option<&Overrides>) ->
     }
 }
 
-/// The sha256 of a Package's content in hexadecimal, for `status.checksum`.
-pub fn content_digest(spec: &PackageSpec) -> String {
-    hex(&content_text(spec))
+/// What a Package's status says of its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// Its sha256 in hexadecimal, for `status.checksum`.
+    pub digest: String,
+    /// Its size in bytes, for `status.sizeBytes`.
+    pub size: usize,
 }
 
-/// The size of a Package's content in bytes, for `status.sizeBytes`.
-pub fn content_size(spec: &PackageSpec) -> usize {
-    content_text(spec).len()
-}
-
-fn content_text(spec: &PackageSpec) -> String {
-    canonical(&json!({"workload": spec.workload}))
+/// Measures a Package's content.
+pub fn content(spec: &PackageSpec) -> Content {
+    let text = canonical(&json!({"workload": spec.workload}));
+    Content { digest: hex(&text), size: text.len() }
 }
 
 /// The digest of all that a revision is rendered from: where it is the same, there is nothing to render. `content` is
-/// what [`content_digest`] gives. The version is not an input: it is a word beside the content.
+/// the digest that [`content`] gives. The version is not an input: it is a word beside the content.
 pub fn inputs_digest(content: &str, namespace: &str, overrides: Option<&Overrides>, env_from: &[EnvFrom]) -> String {
     let inputs = json!({"content": content, "namespace": namespace, "overrides": overrides, "envFrom": env_from});
     hex(&canonical(&inputs))
