@@ -36,6 +36,8 @@ async fn one_replica_leads_and_another_takes_over_when_its_pod_goes() {
     world.api::<Pod>().delete(&first, &DeleteParams::default()).await.unwrap();
     world.wait_for::<Lease, _>("landfall", held_by_another_than(&first)).await;
     let second = holder(&world).await;
+    // It may be the pod that follows the deleted one, which can lead before the kubelet has told where it is.
+    world.wait_for::<Pod, _>(&second, has_address()).await;
     world
         .patiently("the word of the new leader", async {
             // The Lease is written before the replica has heard the answer.
@@ -97,6 +99,10 @@ fn held_by_another_than(old: &str) -> impl Condition<Lease> + use<> {
         let holder = lease.and_then(|lease| lease.spec.as_ref()).and_then(|spec| spec.holder_identity.as_ref());
         holder.is_some_and(|holder| !holder.is_empty() && *holder != old)
     }
+}
+
+fn has_address() -> impl Condition<Pod> {
+    |pod: Option<&Pod>| pod.and_then(|pod| pod.status.as_ref()).is_some_and(|status| status.pod_ip.is_some())
 }
 
 /// Asks a pod by way of the API server's proxy.

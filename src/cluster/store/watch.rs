@@ -190,7 +190,7 @@ impl Watch<'_> {
         V: Item + Send + Sync + 'static,
     {
         let sink = self.sink(part, place);
-        let read = move |object: DeserializeGuard<K>| object.0.map(project);
+        let read = move |object: DeserializeGuard<K>| object.0.map(project).map_err(Box::new);
         tasks.spawn(run(self.typed(), config.clone(), read, sink));
     }
 
@@ -217,7 +217,7 @@ impl Watch<'_> {
 async fn run<K, V>(
     api: Api<K>,
     config: watcher::Config,
-    read: impl Fn(K) -> Result<Option<V>, InvalidObject> + Send,
+    read: impl Fn(K) -> Result<Option<V>, Box<InvalidObject>> + Send,
     mut sink: Sink<V>,
 ) where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
@@ -255,7 +255,7 @@ struct Sink<V> {
 }
 
 impl<V: Item> Sink<V> {
-    fn take<K>(&mut self, event: Event<K>, read: &impl Fn(K) -> Result<Option<V>, InvalidObject>) {
+    fn take<K>(&mut self, event: Event<K>, read: &impl Fn(K) -> Result<Option<V>, Box<InvalidObject>>) {
         match event {
             // That a list begins is no sign that the API server answers it.
             Event::Init => return (self.place)(&mut self.store.write()).begin(&self.scope),
@@ -294,7 +294,7 @@ impl<V: Item> Sink<V> {
     }
 
     /// Takes an object in, and says what that changes.
-    fn put(&self, read: Result<Option<V>, InvalidObject>) -> Option<Change> {
+    fn put(&self, read: Result<Option<V>, Box<InvalidObject>>) -> Option<Change> {
         match read {
             Ok(Some(value)) => {
                 let owner = value.owner();
@@ -305,7 +305,8 @@ impl<V: Item> Sink<V> {
                 }
             }
             Ok(None) => None,
-            Err(InvalidObject { error: cause, metadata: meta }) => {
+            Err(broken) => {
+                let InvalidObject { error: cause, metadata: meta } = *broken;
                 let text = |text: &Option<String>| text.clone().unwrap_or_default();
                 let key = Key::new(&text(&meta.namespace), &text(&meta.name));
                 warn!(part = self.part.word(), object = %key, cause, "an object cannot be read and is left out");
@@ -315,7 +316,7 @@ impl<V: Item> Sink<V> {
         }
     }
 
-    fn drop(&self, read: Result<Option<V>, InvalidObject>) {
+    fn drop(&self, read: Result<Option<V>, Box<InvalidObject>>) {
         if let Ok(Some(value)) = read {
             let owner = value.owner();
             (self.place)(&mut self.store.write()).remove(&owner, value.name());

@@ -78,10 +78,37 @@ impl Seen {
     }
 }
 
+/// Counts of the clients.
+#[derive(Default)]
+struct Counts {
+    total: Seen,
+    /// Of the requests that were sent since the mark.
+    window: Seen,
+    /// How many marks there were.
+    mark: u64,
+}
+
+impl Counts {
+    fn add(&mut self, result: Result<Answer, String>, sent_after: u64) {
+        let windowed = sent_after == self.mark;
+        match result {
+            Ok(answer) => {
+                let seen = [Some(&mut self.total), windowed.then_some(&mut self.window)];
+                seen.into_iter()
+                    .flatten()
+                    .for_each(|seen| *seen.by_version.entry(answer.version.clone()).or_insert(0) += 1);
+            }
+            Err(why) => {
+                self.window.failures.push(why.clone());
+                self.total.failures.push(why);
+            }
+        }
+    }
+}
+
 /// Clients at work.
 pub struct Load {
-    total: Arc<Mutex<Seen>>,
-    window: Arc<Mutex<Seen>>,
+    counts: Arc<Mutex<Counts>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -109,20 +136,23 @@ impl Load {
     }
 
     fn toward(goal: Goal, rate: u32) -> Self {
-        let (total, window) = (Arc::<Mutex<Seen>>::default(), Arc::<Mutex<Seen>>::default());
+        let counts = Arc::<Mutex<Counts>>::default();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(send(goal, rate, [Arc::clone(&total), Arc::clone(&window)], stop.clone()));
-        Self { total, window, stop, task }
+        let task = tokio::spawn(send(goal, rate, Arc::clone(&counts), stop.clone()));
+        Self { counts, stop, task }
     }
 
-    /// Begins a new count of what is seen from now on.
+    /// Begins a new count: of the requests that are sent from now on. On a busy machine answers to earlier ones, which may
+    /// be of another version, come for a while.
     pub fn mark(&self) {
-        *self.window.lock().unwrap() = Seen::default();
+        let mut counts = self.counts.lock().unwrap();
+        counts.window = Seen::default();
+        counts.mark += 1;
     }
 
-    /// What has been seen since the mark.
+    /// What has been seen of the requests since the mark, and every failure since then.
     pub fn since_mark(&self) -> Seen {
-        self.window.lock().unwrap().clone()
+        self.counts.lock().unwrap().window.clone()
     }
 
     /// Waits until this many answers have come since the mark.
@@ -156,7 +186,7 @@ impl Load {
     pub async fn finish(self) -> Seen {
         self.stop.cancel();
         self.task.await.unwrap();
-        self.total.lock().unwrap().clone()
+        self.counts.lock().unwrap().total.clone()
     }
 
     /// Stops, and fails if any request failed.
@@ -188,7 +218,7 @@ struct Answer {
     body: String,
 }
 
-async fn send(goal: Goal, rate: u32, counts: [Arc<Mutex<Seen>>; 2], stop: CancellationToken) {
+async fn send(goal: Goal, rate: u32, counts: Arc<Mutex<Counts>>, stop: CancellationToken) {
     let client = goal.client();
     let goal = Arc::new(goal);
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
@@ -200,15 +230,11 @@ async fn send(goal: Goal, rate: u32, counts: [Arc<Mutex<Seen>>; 2], stop: Cancel
         let slot = Arc::clone(&slots).acquire_owned().await.unwrap();
         let (client, goal, counts) = (client.clone(), Arc::clone(&goal), counts.clone());
         tokio::spawn(async move {
+            let mark = counts.lock().unwrap().mark;
             let result = tokio::time::timeout(PATIENCE, ask(&client, &goal)).await;
             let result = result.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
-            for count in &counts {
-                let mut seen = count.lock().unwrap();
-                match &result {
-                    Ok(answer) => *seen.by_version.entry(answer.version.clone()).or_insert(0) += 1,
-                    Err(why) => seen.failures.push(format!("{:.1} s: {why}", start.elapsed().as_secs_f32())),
-                }
-            }
+            let result = result.map_err(|why| format!("{:.1} s: {why}", start.elapsed().as_secs_f32()));
+            counts.lock().unwrap().add(result, mark);
             drop(slot);
         });
     }

@@ -3,20 +3,25 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use futures::{Stream, StreamExt, stream::select_all};
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use futures::{Stream, StreamExt, future, stream::select_all};
+use k8s_openapi::{api::apps::v1::ReplicaSet, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
-    Api, ResourceExt,
-    api::{ApiResource, DynamicObject},
+    Api, Resource, ResourceExt,
+    api::{ApiResource, DynamicObject, ListParams},
     core::GroupVersionKind,
     runtime::{WatchStreamExt, watcher},
 };
-use landfall::api::deployment_status::DeploymentStatus;
-use tokio::{sync::mpsc, task::JoinHandle};
+use landfall::api::{deployment::Deployment, deployment_status::DeploymentStatus};
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 use super::{NAME, Stage};
 
@@ -25,6 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(100);
 
 /// What a rollout owns.
 const OWNED: &str = "landfall.dev/deployment";
+
+const ROUTE: &str = "HTTPRoute";
+const SET: &str = "ReplicaSet";
+const DEPLOYMENT: &str = "Deployment";
 
 /// One thing that was seen.
 #[derive(Debug, Clone)]
@@ -41,15 +50,31 @@ pub enum Sight {
 #[derive(Debug, Clone)]
 pub struct Event {
     pub at: Instant,
+    /// The version of the object that it was seen in. All objects of a cluster count together.
+    pub version: u64,
     pub sight: Sight,
 }
 
-/// Somebody who watches. Route, pods and status are seen by a watch each: what is written to one of them is seen in its
-/// order, and what is written to two at nearly the same time in any.
+/// An object that is watched: its kind and name.
+type Subject = (&'static str, String);
+
+/// Somebody who watches. Route, pods and status are seen by a watch each, and one may be seconds behind another on a busy
+/// machine: the versions of the objects tell the order, and what is asked of the witness waits until all are seen.
 pub struct Witness {
     log: Arc<Mutex<Vec<Event>>>,
     news: mpsc::UnboundedReceiver<Event>,
+    newest: watch::Receiver<BTreeMap<Subject, u64>>,
+    routes: Api<DynamicObject>,
+    sets: Api<ReplicaSet>,
+    deployments: Api<Deployment>,
     task: JoinHandle<()>,
+}
+
+/// What one of the watches gave.
+struct Look {
+    subject: Subject,
+    version: u64,
+    sight: Option<Sight>,
 }
 
 impl Witness {
@@ -57,17 +82,26 @@ impl Witness {
     pub fn new(stage: &Stage) -> Self {
         let log = Arc::<Mutex<Vec<Event>>>::default();
         let (send, news) = mpsc::unbounded_channel();
-        let mut sights = select_all([weights(stage).boxed(), scales(stage).boxed(), statuses(stage).boxed()]);
+        let (seen, newest) = watch::channel(BTreeMap::new());
+        let (routes, sets, deployments) = (routes(stage), stage.world.api::<ReplicaSet>(), stage.deployments());
+        let mut looks = select_all([
+            look(routes.clone(), OWNED, ROUTE, |route| share(route).map(Sight::Weight)).boxed(),
+            look(sets.clone(), OWNED, SET, |set| Some(scale(set))).boxed(),
+            look(deployments.clone(), "", DEPLOYMENT, |one| Some(status(one))).boxed(),
+        ]);
         let written = Arc::clone(&log);
         let task = tokio::spawn(async move {
-            while let Some(sight) = sights.next().await {
-                let event = Event { at: Instant::now(), sight };
-                written.lock().unwrap().push(event.clone());
-                // Most tests read the log at the end only.
-                drop(send.send(event));
+            while let Some(Look { subject, version, sight }) = looks.next().await {
+                if let Some(sight) = sight {
+                    let event = Event { at: Instant::now(), version, sight };
+                    written.lock().unwrap().push(event.clone());
+                    // Most tests read the log at the end only.
+                    drop(send.send(event));
+                }
+                seen.send_modify(|seen| drop(seen.insert(subject, version)));
             }
         });
-        Self { log, news, task }
+        Self { log, news, newest, routes, sets, deployments, task }
     }
 
     /// The next thing that happens.
@@ -88,14 +122,25 @@ impl Witness {
         }
     }
 
-    /// Everything so far.
-    pub fn log(&self) -> Vec<Event> {
-        self.log.lock().unwrap().clone()
+    /// Everything that has happened until now, in its order.
+    async fn log(&self) -> Vec<Event> {
+        let mut there = versions(&self.routes, OWNED, ROUTE).await;
+        there.extend(versions(&self.sets, OWNED, SET).await);
+        there.extend(versions(&self.deployments, "", DEPLOYMENT).await);
+        let mut newest = self.newest.clone();
+        let all = |seen: &BTreeMap<Subject, u64>| {
+            there.iter().all(|(subject, version)| seen.get(subject).is_some_and(|seen| seen >= version))
+        };
+        let caught_up = tokio::time::timeout(PATIENCE, newest.wait_for(all)).await;
+        drop(caught_up.expect("what is there is seen").expect("the watch goes on"));
+        let mut log = self.log.lock().unwrap().clone();
+        log.sort_by_key(|event| event.version);
+        log
     }
 
     /// The weights that were written, each change once.
-    pub fn weights(&self) -> Vec<u64> {
-        let log = self.log();
+    pub async fn weights(&self) -> Vec<u64> {
+        let log = self.log().await;
         let mut weights: Vec<u64> = log
             .iter()
             .filter_map(|event| if let Sight::Weight(weight) = event.sight { Some(weight) } else { None })
@@ -107,7 +152,7 @@ impl Witness {
     /// Waits until the candidate lost a weight that it had, and returns when that was seen.
     pub async fn taken_back(&mut self) -> Instant {
         loop {
-            let log = self.log();
+            let log = self.log.lock().unwrap().clone();
             let mut weights = log.iter().filter_map(|event| match event.sight {
                 Sight::Weight(weight) => Some((weight, event.at)),
                 Sight::Scale { .. } | Sight::Status(_) => None,
@@ -121,20 +166,20 @@ impl Witness {
     }
 
     /// The fewest pods that a revision was asked to have.
-    pub fn fewest_pods(&self, revision: &str) -> i32 {
-        fewest(&self.log(), revision)
+    pub async fn fewest_pods(&self, revision: &str) -> i32 {
+        fewest(&self.log().await, revision)
     }
 
     /// The fewest pods that a revision was asked to have until another one had all the traffic for the last time.
-    pub fn fewest_pods_before_the_end(&self, revision: &str) -> i32 {
-        let log = self.log();
+    pub async fn fewest_pods_before_the_end(&self, revision: &str) -> i32 {
+        let log = self.log().await;
         let whole = log.iter().rposition(|event| matches!(event.sight, Sight::Weight(100)));
         fewest(&log[..whole.expect("a revision got all the traffic")], revision)
     }
 
     /// The revisions that had pods at any time.
-    pub fn revisions(&self) -> BTreeSet<String> {
-        let log = self.log();
+    pub async fn revisions(&self) -> BTreeSet<String> {
+        let log = self.log().await;
         let named = |event: &Event| match &event.sight {
             Sight::Scale { revision, .. } => Some(revision.clone()),
             _ => None,
@@ -142,10 +187,10 @@ impl Witness {
         log.iter().filter_map(named).collect()
     }
 
-    /// The steps that were shown, by run, in the order in which they were seen, each change once.
-    pub fn steps(&self) -> BTreeMap<String, Vec<i32>> {
+    /// The steps that were shown, by run, in their order, each change once.
+    pub async fn steps(&self) -> BTreeMap<String, Vec<i32>> {
         let mut steps: BTreeMap<String, Vec<i32>> = BTreeMap::new();
-        for event in self.log() {
+        for event in self.log().await {
             let Sight::Status(status) = event.sight else { continue };
             if let (Some(run), Some(step)) = (status.run, status.current_step) {
                 let of = steps.entry(run.id).or_default();
@@ -172,11 +217,10 @@ impl Drop for Witness {
     }
 }
 
-fn weights(stage: &Stage) -> impl Stream<Item = Sight> + use<> {
+fn routes(stage: &Stage) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
     let kind = ApiResource::from_gvk_with_plural(&kind, "httproutes");
-    let api: Api<DynamicObject> = Api::namespaced_with(stage.world.client.clone(), &stage.world.namespace, &kind);
-    watch(api, OWNED).filter_map(async |route| share(&route).map(Sight::Weight))
+    Api::namespaced_with(stage.world.client.clone(), &stage.world.namespace, &kind)
 }
 
 /// The candidate's share of a route, in whole percent.
@@ -189,23 +233,45 @@ fn share(route: &DynamicObject) -> Option<u64> {
     Some(100 * candidate / (stable + candidate))
 }
 
-fn scales(stage: &Stage) -> impl Stream<Item = Sight> + use<> {
-    watch(stage.world.api::<ReplicaSet>(), OWNED).map(|set| Sight::Scale {
-        revision: set.labels().get("landfall.dev/revision").cloned().unwrap_or_default(),
-        pods: set.spec.replicas.unwrap_or_default(),
-    })
+fn scale(set: &ReplicaSet) -> Sight {
+    let revision = set.labels().get("landfall.dev/revision").cloned().unwrap_or_default();
+    Sight::Scale { revision, pods: set.spec.replicas.unwrap_or_default() }
 }
 
-fn statuses(stage: &Stage) -> impl Stream<Item = Sight> + use<> {
-    let statuses = watch(stage.deployments(), "");
-    statuses.map(|deployment| Sight::Status(Box::new(deployment.status.unwrap_or_default())))
+fn status(deployment: &Deployment) -> Sight {
+    Sight::Status(Box::new(deployment.status.clone().unwrap_or_default()))
 }
 
-fn watch<K>(api: Api<K>, labels: &str) -> impl Stream<Item = K> + use<K>
+fn look<K>(
+    api: Api<K>,
+    labels: &str,
+    kind: &'static str,
+    sight: fn(&K) -> Option<Sight>,
+) -> impl Stream<Item = Look> + use<K>
 where
-    K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
+    K: Resource + Clone + Debug + Send + DeserializeOwned + 'static,
 {
     let looks = watcher(api, watcher::Config::default().labels(labels)).applied_objects();
     // A watch that breaks begins anew by itself, and at once: what happens meanwhile is not seen.
-    looks.filter_map(async |look| look.ok())
+    looks.filter_map(move |look| {
+        let seen = |object: K| Look {
+            subject: (kind, object.name_any()),
+            version: version(object.meta()),
+            sight: sight(&object),
+        };
+        future::ready(look.ok().map(seen))
+    })
+}
+
+/// The versions of the objects that are there.
+async fn versions<K>(api: &Api<K>, labels: &str, kind: &'static str) -> Vec<(Subject, u64)>
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+{
+    let list = api.list_metadata(&ListParams::default().labels(labels)).await.unwrap();
+    list.iter().map(|object| ((kind, object.name_any()), version(object.meta()))).collect()
+}
+
+fn version(meta: &ObjectMeta) -> u64 {
+    meta.resource_version.as_ref().and_then(|version| version.parse().ok()).expect("versions are numbers")
 }

@@ -19,7 +19,7 @@ async fn a_switch_moves_all_traffic_at_once_and_no_request_fails() {
     load.answers(400).await.assert_all("2.0.0");
 
     load.finish_without_failure().await;
-    assert_eq!(witness.weights(), [0, 100, 0]);
+    assert_eq!(witness.weights().await, [0, 100, 0]);
     assert_eq!(stage.scales().await[&stable], 0);
     stage.end().await;
 }
@@ -37,7 +37,7 @@ async fn a_manual_switch_shows_the_candidate_first_and_waits_for_a_person() {
     preview.answers_of("2.0.0", 200).await;
     preview.finish_without_failure().await;
     load.answers(400).await.assert_all("1.0.0");
-    assert_eq!(witness.weights(), [0]);
+    assert_eq!(witness.weights().await, [0]);
 
     assert_eq!(stage.command("promote", "").await, "Done");
     assert_ended(&stage.ended().await, Phase::Succeeded, None);
@@ -45,6 +45,6 @@ async fn a_manual_switch_shows_the_candidate_first_and_waits_for_a_person() {
     load.answers(400).await.assert_all("2.0.0");
 
     load.finish_without_failure().await;
-    assert_eq!(witness.weights(), [0, 100, 0]);
+    assert_eq!(witness.weights().await, [0, 100, 0]);
     stage.end().await;
 }

@@ -38,8 +38,8 @@ async fn a_version_that_only_fails_never_gets_a_request() {
     assert!(error.message.contains("health") && error.message.contains("503"), "{}", error.message);
     assert_eq!(stage.stable().await, stable);
     load.finish_without_failure().await.assert_all("1.0.0");
-    assert_eq!(witness.weights(), [0]);
-    assert_eq!(witness.fewest_pods(&stable), 3);
+    assert_eq!(witness.weights().await, [0]);
+    assert_eq!(witness.fewest_pods(&stable).await, 3);
     stage.end().await;
 }
 
@@ -75,8 +75,8 @@ async fn a_version_found_bad_under_traffic_loses_it_within_two_seconds_of_the_ve
     load.answers(400).await.assert_all("1.0.0");
     let seen = load.finish_without_failure().await;
     assert!(seen.share("2.0.0") > 0.0, "{seen:?}");
-    assert_eq!(witness.weights(), [0, 40, 0]);
-    assert_eq!(witness.fewest_pods(&stable), 3);
+    assert_eq!(witness.weights().await, [0, 40, 0]);
+    assert_eq!(witness.fewest_pods(&stable).await, 3);
     stage.end().await;
 }
 
@@ -95,7 +95,7 @@ async fn pods_of_both_revisions_may_go_one_after_the_other() {
     assert_ended(&stage.ended().await, Phase::Succeeded, None);
 
     load.finish_without_failure().await;
-    assert_eq!(witness.weights(), [0, 50, 100, 0]);
+    assert_eq!(witness.weights().await, [0, 50, 100, 0]);
     stage.end().await;
 }
 

@@ -34,7 +34,7 @@ async fn a_canary_moves_the_traffic_by_its_weights_and_no_request_fails() {
 
     load.finish_without_failure().await;
     assert_eq!(last.history.len(), 2);
-    assert_eq!(witness.weights(), [0, 20, 60, 100, 0]);
+    assert_eq!(witness.weights().await, [0, 20, 60, 100, 0]);
     stage.end().await;
 }
 
@@ -59,7 +59,7 @@ async fn an_abort_returns_the_traffic_and_the_revision_starts_again_only_after_a
     assert_eq!(rejected, [candidate.hash]);
     load.mark();
     load.answers(400).await.assert_all("1.0.0");
-    assert_eq!(witness.weights(), [0, 40, 0]);
+    assert_eq!(witness.weights().await, [0, 40, 0]);
 
     // Another revision is wanted, and then the one that was aborted.
     stage.package("3.0.0").await;
@@ -73,7 +73,7 @@ async fn an_abort_returns_the_traffic_and_the_revision_starts_again_only_after_a
     assert_eq!(end.rejected, []);
 
     load.finish_without_failure().await;
-    assert_eq!(witness.fewest_pods_before_the_end(&stable), 3);
+    assert_eq!(witness.fewest_pods_before_the_end(&stable).await, 3);
     stage.end().await;
 }
 
@@ -94,7 +94,7 @@ async fn a_quarantined_revision_that_is_still_wanted_does_not_start_by_itself() 
     assert_eq!((after.run, after.phase), (run, Some(Phase::RolledBack)));
 
     load.finish_without_failure().await;
-    assert_eq!(witness.weights(), [0, 40, 0]);
+    assert_eq!(witness.weights().await, [0, 40, 0]);
     stage.end().await;
 }
 

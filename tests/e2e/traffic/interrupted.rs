@@ -24,8 +24,8 @@ async fn an_operator_that_is_killed_at_every_step_does_none_twice_and_loses_none
     let (end, kills) = kill_until_the_end(&mut stage, &mut witness, Rng::with_seed(4_711)).await;
 
     assert!(kills > 10, "it was killed {kills} times only");
-    assert_eq!(witness.weights(), [0, 20, 60, 100, 0]);
-    assert_one_run(&end, &witness);
+    assert_eq!(witness.weights().await, [0, 20, 60, 100, 0]);
+    assert_one_run(&end, &witness).await;
     load.mark();
     load.answers(400).await.assert_all("2.0.0");
     load.finish_without_failure().await;
@@ -39,8 +39,8 @@ async fn an_operator_that_is_killed_during_a_switch_switches_once() {
     stage.want("2.0.0").await;
     let (end, _) = kill_until_the_end(&mut stage, &mut witness, Rng::with_seed(23)).await;
 
-    assert_eq!(witness.weights(), [0, 100, 0]);
-    assert_one_run(&end, &witness);
+    assert_eq!(witness.weights().await, [0, 100, 0]);
+    assert_one_run(&end, &witness).await;
     load.finish_without_failure().await;
     stage.end().await;
 }
@@ -62,8 +62,8 @@ async fn an_operator_that_is_killed_on_the_way_back_arrives_all_the_same() {
 
     assert_ended(&end, Phase::RolledBack, Some("ABORTED"));
     assert!(is_stable(&end, "1.0.0"));
-    assert_eq!(witness.weights(), [40, 0]);
-    assert_eq!(witness.fewest_pods(&stable), 3);
+    assert_eq!(witness.weights().await, [40, 0]);
+    assert_eq!(witness.fewest_pods(&stable).await, 3);
     load.mark();
     load.answers(400).await.assert_all("1.0.0");
     load.finish_without_failure().await;
@@ -74,14 +74,14 @@ async fn an_operator_that_is_killed_on_the_way_back_arrives_all_the_same() {
 async fn an_operator_that_is_killed_during_a_canary_without_a_router_fails_no_request() {
     let strategy = "{scaleDownDelay: 1s, canary: {initialPercentage: 34, increment: 33, interval: 1s}}";
     let (end, witness) = killed_without_router("killed-plain", strategy).await;
-    assert_one_run(&end, &witness);
+    assert_one_run(&end, &witness).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_is_killed_during_a_rolling_replacement_fails_no_request() {
     let strategy = "{scaleDownDelay: 1s, rolling: {maxSurge: 1, maxUnavailable: 0}}";
     let (end, witness) = killed_without_router("killed-rolling", strategy).await;
-    assert_one_run(&end, &witness);
+    assert_one_run(&end, &witness).await;
 }
 
 async fn killed_without_router(test: &str, strategy: &str) -> (DeploymentStatus, Witness) {
@@ -125,12 +125,12 @@ async fn kill_until_the_end(stage: &mut Stage, witness: &mut Witness, mut dice: 
 }
 
 /// Fails unless there was one run of 2.0.0 that went through its steps once and succeeded.
-fn assert_one_run(end: &DeploymentStatus, witness: &Witness) {
+async fn assert_one_run(end: &DeploymentStatus, witness: &Witness) {
     assert_ended(end, Phase::Succeeded, None);
     let history: Vec<_> = end.history.iter().map(|run| (run.revision.version.as_str(), run.phase)).collect();
     assert_eq!(history, [("2.0.0", Phase::Succeeded), ("1.0.0", Phase::Succeeded)]);
-    for (run, steps) in &witness.steps() {
+    for (run, steps) in &witness.steps().await {
         assert!(steps.is_sorted(), "run {run} went {steps:?}");
     }
-    assert_eq!(witness.revisions().len(), 2);
+    assert_eq!(witness.revisions().await.len(), 2);
 }

@@ -80,7 +80,7 @@ async fn newer(stage: &mut Stage, (version, step): (u32, i32)) {
     assert_eq!(last, [(newest.clone(), Phase::Succeeded), (next.clone(), first)], "at step {found}");
     assert_eq!(end.rejected, [], "what is pre-empted is not bad");
     if found < DRAINS {
-        let fewest = witness.fewest_pods_before_the_end(&hash);
+        let fewest = witness.fewest_pods_before_the_end(&hash).await;
         assert_eq!(fewest, 3, "pods of {stable} at step {step}");
     }
 }

@@ -30,7 +30,7 @@ async fn a_rollback_returns_to_a_kept_revision_whose_pods_are_gone_without_any_s
     load.answers(400).await.assert_all("1.0.0");
 
     load.finish_without_failure().await;
-    assert_eq!(witness.weights(), [0, 50, 100, 0, 100, 0]);
+    assert_eq!(witness.weights().await, [0, 50, 100, 0, 100, 0]);
     assert_eq!(stage.scales().await[&first], 3);
     stage.end().await;
 }
@@ -60,7 +60,7 @@ async fn the_way_back_needs_no_new_pod_while_the_former_revision_has_its_own() {
     load.answers(400).await.assert_all("1.0.0");
 
     load.finish_without_failure().await;
-    assert_eq!(witness.fewest_pods(&first), 3);
-    assert_eq!(witness.weights(), [0, 50, 100, 0, 100, 0]);
+    assert_eq!(witness.fewest_pods(&first).await, 3);
+    assert_eq!(witness.weights().await, [0, 50, 100, 0, 100, 0]);
     stage.end().await;
 }
