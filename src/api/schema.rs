@@ -115,3 +115,21 @@ macro_rules! status_enum {
     };
 }
 pub(super) use status_enum;
+
+/// Drops what restricts texts beyond their type, at every depth.
+pub(super) fn without_rules(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            // A property may have one of these names; its value is an object then.
+            fields.retain(|key, value| match key.as_str() {
+                "pattern" => !value.is_string(),
+                "format" => value != "date-time",
+                "x-kubernetes-validations" => !value.is_array(),
+                _ => true,
+            });
+            fields.values_mut().for_each(without_rules);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_rules),
+        _ => {}
+    }
+}

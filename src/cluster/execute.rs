@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use futures::future::{join_all, try_join, try_join_all};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tracing::warn;
@@ -199,8 +200,8 @@ async fn share(site: &Site<'_>, shared: &Shared) -> Result<(), ExecuteError> {
     let object = shared_object(shared, site.owner);
     match (found(site, &object).await?, shared.at) {
         (Found::Ours, ApplyAt::Promotion) => Ok(()),
-        (Found::Ours, ApplyAt::Start) => apply(site, &object, Claim::Firm).await.map(|_| ()),
-        (Found::Absent, _) => apply(site, &object, Claim::Polite).await.map(|_| ()),
+        (Found::Ours, ApplyAt::Start) => apply(site, &object, Claim::Firm).await.map(|IgnoredAny| ()),
+        (Found::Absent, _) => apply(site, &object, Claim::Polite).await.map(|IgnoredAny| ()),
     }
 }
 
@@ -208,7 +209,7 @@ async fn share(site: &Site<'_>, shared: &Shared) -> Result<(), ExecuteError> {
 async fn make(site: &Site<'_>, object: &Value) -> Result<(), ExecuteError> {
     let place = Place::of(object);
     match site.writer.create(site.account, object).await {
-        Ok(_) => Ok(()),
+        Ok(IgnoredAny) => Ok(()),
         Err(error) if error.is_taken() => found(site, object).await.map(|_| ()),
         Err(error) => Err(explain(site, &place, error)),
     }
@@ -218,7 +219,7 @@ async fn make_pods(site: &Site<'_>, object: &Value) -> Result<(), ExecuteError> 
     let place = Place::of(object);
     match site.writer.create(site.account, object).await {
         Ok(answer) => {
-            remember_pods(site, answer);
+            remember_pods(site, &answer);
             Ok(())
         }
         Err(error) if error.is_taken() => found(site, object).await.map(|_| ()),
@@ -226,9 +227,8 @@ async fn make_pods(site: &Site<'_>, object: &Value) -> Result<(), ExecuteError> 
     }
 }
 
-fn remember_pods(site: &Site<'_>, answer: Value) {
-    let object = serde_json::from_value::<ReplicaSetObject>(answer).ok();
-    if let Some(view) = object.as_ref().and_then(ReplicaSetView::of) {
+fn remember_pods(site: &Site<'_>, answer: &ReplicaSetObject) {
+    if let Some(view) = ReplicaSetView::of(answer) {
         site.store.put_replica_set(view);
     }
 }
@@ -245,7 +245,7 @@ async fn scale(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), Ex
         // A write that was delayed must not undo a later one.
         let values = (&json!(set.replicas), &json!(replicas));
         let answer = site.writer.replace_value(site.account, &place, "/spec/replicas", values).await;
-        remember_pods(site, answer.map_err(|error| explain_known(site, &place, error))?);
+        remember_pods(site, &answer.map_err(|error| explain_known(site, &place, error))?);
         Ok(())
     });
     try_join_all(writes).await.map(|_: Vec<()>| ())
@@ -278,7 +278,7 @@ async fn promote(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError>
             Found::Ours => Claim::Firm,
             Found::Absent => Claim::Polite,
         };
-        apply(site, &object, claim).await
+        apply(site, &object, claim).await.map(|IgnoredAny| ())
     });
     try_join_all(writes).await.map(|_| ())
 }
@@ -319,7 +319,7 @@ async fn write_service(site: &Site<'_>, object: &Value) -> Result<(), ExecuteErr
             Found::Absent => Claim::Polite,
         },
     };
-    remember_service(site, apply(site, &object, claim).await?);
+    remember_service(site, &apply(site, &object, claim).await?);
     Ok(())
 }
 
@@ -333,13 +333,12 @@ async fn turn_only(site: &Site<'_>, service: &ServiceView, selection: &Selection
         "spec": {"selector": {POD_HASH_LABEL: selection.label()}},
     });
     let answer = site.writer.merge(site.account, &place, &change).await;
-    remember_service(site, answer.map_err(|error| explain_known(site, &place, error))?);
+    remember_service(site, &answer.map_err(|error| explain_known(site, &place, error))?);
     Ok(())
 }
 
-fn remember_service(site: &Site<'_>, answer: Value) {
-    let object = serde_json::from_value::<ServiceObject>(answer).ok();
-    if let Some(view) = object.as_ref().and_then(ServiceView::of) {
+fn remember_service(site: &Site<'_>, answer: &ServiceObject) {
+    if let Some(view) = ServiceView::of(answer) {
         site.store.put_service(view);
     }
 }
@@ -585,7 +584,7 @@ pub(super) fn is_of_former(live: &Value, owner: &Owner) -> bool {
     })
 }
 
-async fn apply(site: &Site<'_>, object: &Value, claim: Claim) -> Result<Value, ExecuteError> {
+async fn apply<T: DeserializeOwned>(site: &Site<'_>, object: &Value, claim: Claim) -> Result<T, ExecuteError> {
     let place = Place::of(object);
     site.writer.apply(site.account, object, claim).await.map_err(|error| explain(site, &place, error))
 }

@@ -4,6 +4,7 @@
 //! admission, schemas and rights refuse is known before anything is touched.
 
 use futures::{StreamExt, stream};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{
@@ -65,12 +66,12 @@ fn made(site: &Site<'_>, release: &Release) -> Vec<Value> {
 async fn apply(site: &Site<'_>, object: &Value) -> Result<(), ExecuteError> {
     let (Found::Absent | Found::Ours) = found(site, object).await?;
     let answer = site.writer.apply(site.account, object, Claim::DryRun).await;
-    answer.map(drop).map_err(|error| explain(site, &Place::of(object), error))
+    answer.map(|IgnoredAny| ()).map_err(|error| explain(site, &Place::of(object), error))
 }
 
 async fn create(site: &Site<'_>, object: &Value) -> Result<(), ExecuteError> {
     match site.writer.create_dry(site.account, object).await {
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
         Err(error) if error.is_taken() => found(site, object).await.map(drop),
         Err(error) => Err(explain(site, &Place::of(object), error)),
     }

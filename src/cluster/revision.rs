@@ -10,6 +10,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -92,7 +93,7 @@ pub async fn save(writer: &Writer, owner: &Owner, release: &Release) -> Result<(
     // The first comes last: where it is, all are.
     for (number, part) in parts.iter().enumerate().rev() {
         let secret = secret(owner, &revision, (number, parts.len()), part);
-        match writer.create(&Account::Own, &secret).await {
+        match writer.create::<IgnoredAny>(&Account::Own, &secret).await {
             Ok(_) => {}
             Err(error) if error.is_taken() => keep(writer, owner, &revision, &secret).await?,
             Err(error) => return Err(RevisionError::Call(revision, error)),
@@ -115,7 +116,7 @@ async fn keep(writer: &Writer, owner: &Owner, revision: &Revision, wanted: &Valu
     }
     let uid = found.pointer("/metadata/uid").and_then(Value::as_str).map(ToOwned::to_owned);
     writer.delete(&Account::Own, &place, uid).await.map_err(call)?;
-    writer.create(&Account::Own, wanted).await.map(drop).map_err(call)
+    writer.create(&Account::Own, wanted).await.map(|IgnoredAny| ()).map_err(call)
 }
 
 /// Whether a Secret is a record that belongs to this Deployment. Its type cannot be changed later.

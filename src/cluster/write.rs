@@ -12,6 +12,10 @@ use kube::{
     core::{ApiResource, DynamicObject, GroupVersionKind, Request as Path, Resource},
     discovery::{self, Scope},
 };
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -87,6 +91,18 @@ impl std::fmt::Display for Place {
     }
 }
 
+/// Of an answer, only the version of the object: the rest is known.
+#[derive(Deserialize)]
+struct Versioned {
+    metadata: VersionedMeta,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionedMeta {
+    resource_version: String,
+}
+
 type Kinds = HashMap<(String, String), (ApiResource, Scope)>;
 
 /// Reads and writes objects.
@@ -125,7 +141,12 @@ impl Writer {
     ///
     /// # Errors
     /// See [`CallError`]. With a `resourceVersion` in it, somebody else's write in between is a conflict.
-    pub async fn apply(&self, who: &Account, object: &Value, claim: Claim) -> Result<Value, CallError> {
+    pub async fn apply<T: DeserializeOwned>(
+        &self,
+        who: &Account,
+        object: &Value,
+        claim: Claim,
+    ) -> Result<T, CallError> {
         let place = Place::of(object);
         let path = self.path(&place).await?;
         let mut how = PatchParams::apply(FIELD_MANAGER).validation_strict();
@@ -138,7 +159,7 @@ impl Writer {
     ///
     /// # Errors
     /// See [`CallError`] and [`CallError::is_taken`].
-    pub async fn create(&self, who: &Account, object: &Value) -> Result<Value, CallError> {
+    pub async fn create<T: DeserializeOwned>(&self, who: &Account, object: &Value) -> Result<T, CallError> {
         self.post(who, object, &making()).await
     }
 
@@ -146,11 +167,11 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::create`].
-    pub async fn create_dry(&self, who: &Account, object: &Value) -> Result<Value, CallError> {
-        self.post(who, object, &PostParams { dry_run: true, ..making() }).await
+    pub async fn create_dry(&self, who: &Account, object: &Value) -> Result<(), CallError> {
+        self.post(who, object, &PostParams { dry_run: true, ..making() }).await.map(|IgnoredAny| ())
     }
 
-    async fn post(&self, who: &Account, object: &Value, how: &PostParams) -> Result<Value, CallError> {
+    async fn post<T: DeserializeOwned>(&self, who: &Account, object: &Value, how: &PostParams) -> Result<T, CallError> {
         let path = self.path(&Place::of(object)).await?;
         let request = path.create(how, object.to_string().into_bytes());
         self.send(who, request.map(strictly)).await
@@ -160,7 +181,12 @@ impl Writer {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn merge(&self, who: &Account, place: &Place, change: &Value) -> Result<Value, CallError> {
+    pub async fn merge<T: DeserializeOwned>(
+        &self,
+        who: &Account,
+        place: &Place,
+        change: &Value,
+    ) -> Result<T, CallError> {
         let path = self.path(place).await?;
         self.send(who, path.patch(&place.name, &merging(), &Patch::Merge(change))).await
     }
@@ -169,13 +195,13 @@ impl Writer {
     ///
     /// # Errors
     /// See [`CallError`]; another value is a conflict.
-    pub async fn replace_value(
+    pub async fn replace_value<T: DeserializeOwned>(
         &self,
         who: &Account,
         place: &Place,
         pointer: &str,
         (from, to): (&Value, &Value),
-    ) -> Result<Value, CallError> {
+    ) -> Result<T, CallError> {
         let path = self.path(place).await?;
         let steps = json!([
             {"op": "test", "path": pointer, "value": from},
@@ -196,21 +222,23 @@ impl Writer {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn merge_status(&self, place: &Place, change: &Value) -> Result<Value, CallError> {
+    pub async fn merge_status(&self, place: &Place, change: &Value) -> Result<(), CallError> {
         let path = self.path(place).await?;
         let request = path.patch_subresource("status", &place.name, &merging(), &Patch::Merge(change));
-        self.send(&Account::Own, request).await
+        self.send(&Account::Own, request).await.map(|IgnoredAny| ())
     }
 
-    /// Replaces the status of an object under the version that it carries.
+    /// Replaces the status of an object under the version that it carries, and returns the version that it has then. All
+    /// else of it is what it was under that version.
     ///
     /// # Errors
     /// See [`CallError`] and [`CallError::is_conflict`].
-    pub async fn replace_status(&self, place: &Place, object: &Value) -> Result<Value, CallError> {
+    pub async fn replace_status(&self, place: &Place, object: &Value) -> Result<String, CallError> {
         let path = self.path(place).await?;
         let how = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let request = path.replace_subresource("status", &place.name, &how, object.to_string().into_bytes());
-        self.send(&Account::Own, request).await
+        let answer: Versioned = self.send(&Account::Own, request).await?;
+        Ok(answer.metadata.resource_version)
     }
 
     /// Deletes an object in the background. One that is gone is no error.
@@ -221,7 +249,7 @@ impl Writer {
         let path = self.path(place).await?;
         let how = DeleteParams::background().preconditions(Preconditions { uid, resource_version: None });
         match self.send(who, path.delete(&place.name, &how)).await {
-            Ok(_) => Ok(()),
+            Ok(IgnoredAny) => Ok(()),
             Err(error) if error.is_absent() => Ok(()),
             Err(error) => Err(error),
         }
@@ -238,7 +266,7 @@ impl Writer {
             "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace},
         });
         let request = path.create_subresource("eviction", pod, &PostParams::default(), body.to_string().into_bytes());
-        self.send(who, request).await.map(|_| ())
+        self.send(who, request).await.map(|IgnoredAny| ())
     }
 
     /// Lists objects by label.
@@ -248,25 +276,25 @@ impl Writer {
     pub async fn list(&self, who: &Account, place: &Place, labels: &str) -> Result<Vec<Value>, CallError> {
         let path = self.path(place).await?;
         let how = kube::api::ListParams::default().labels(labels).limit(500);
-        let mut answer = self.send(who, path.list(&how)).await?;
+        let mut answer: Value = self.send(who, path.list(&how)).await?;
         match answer.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => Ok(items),
             _ => Ok(Vec::new()),
         }
     }
 
-    async fn send(
+    async fn send<T: DeserializeOwned>(
         &self,
         who: &Account,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<Value, CallError> {
+    ) -> Result<T, CallError> {
         let mut request = request.map_err(|error| CallError::from(kube::Error::BuildRequest(error)))?;
         if let Account::Service { namespace, name } = who {
             let user = HeaderValue::try_from(format!("system:serviceaccount:{namespace}:{name}"));
             let user = user.map_err(|error| CallError::from(kube::Error::HttpError(error.into())))?;
             request.headers_mut().insert("impersonate-user", user);
         }
-        call(TIMEOUT, self.client.request::<Value>(request)).await
+        call(TIMEOUT, self.client.request::<T>(request)).await
     }
 
     async fn path(&self, place: &Place) -> Result<Path, CallError> {

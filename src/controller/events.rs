@@ -1,13 +1,17 @@
 //! Events: what happened, for `kubectl describe` and `kubectl events`.
 //!
-//! Filed beside the work and never waited for. One that cannot be filed is logged and forgotten; where more come than can
-//! be filed, the newest are.
+//! Filed beside the work and never waited for, so many a second: those of hundreds of rollouts at once would take the API
+//! server's time from carrying them out, and an event that comes minutes later tells a wrong time. So where many wait, what
+//! goes its way is left to the log and to the history in the status, and warnings are filed. One that cannot be filed is
+//! logged and forgotten.
+
+use std::time::Duration;
 
 use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tracing::debug;
 
 use crate::{
@@ -17,6 +21,12 @@ use crate::{
 
 /// The most events that wait to be filed.
 const WAITING_MAX: usize = 1_000;
+
+/// The most that wait where one more normal one comes in: those of about twenty seconds.
+const NORMAL_MAX: usize = 200;
+
+/// The shortest time between two events.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where events go. Cheap to share.
 #[derive(Clone)]
@@ -31,7 +41,10 @@ impl Events {
         let recorder = Recorder::new(client, reporter);
         let (waiting, mut filed) = mpsc::channel(WAITING_MAX);
         tokio::spawn(async move {
+            let mut turns = tokio::time::interval(PAUSE);
+            turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while let Some((about, event)) = filed.recv().await {
+                turns.tick().await;
                 if let Err(error) = recorder.publish(&event, &about).await {
                     debug!(error = %crate::cluster::call::CallError::from(error), "an event could not be filed");
                 }
@@ -42,6 +55,11 @@ impl Events {
 
     /// Files an event about a Deployment.
     pub fn tell(&self, about: &Deployment, event: describe::Event) {
+        let waiting = WAITING_MAX - self.waiting.capacity();
+        if event.kind == describe::Kind::Normal && waiting >= NORMAL_MAX {
+            debug!(waiting, "an event was left out: many wait to be filed");
+            return;
+        }
         let event = Event {
             type_: match event.kind {
                 describe::Kind::Normal => EventType::Normal,

@@ -9,6 +9,7 @@ pub mod election;
 mod events;
 mod memory;
 mod operator;
+mod pace;
 mod packages;
 mod profiles;
 pub mod queue;
@@ -33,6 +34,7 @@ use self::{
     events::Events,
     memory::Minds,
     operator::{Answers, Operator},
+    pace::Pace,
     queue::Queue,
 };
 use crate::{
@@ -134,6 +136,12 @@ async fn operate(config: &Config) -> Result<(), RunError> {
     Ok(())
 }
 
+/// The statuses a second that differ from the ones before in words only, of all Deployments together.
+const WORDS_PER_SECOND: u32 = 3;
+
+/// How often a second pods are asked what they wait for, for all Deployments together.
+const QUESTIONS_PER_SECOND: u32 = 4;
+
 /// What an operator works with, from the first moment that it leads. An API server that does not answer is waited for: a
 /// prober that does not know its addresses would ask it.
 async fn operator(config: &Config, parts: (Client, Client, String), metrics: Arc<Metrics>) -> Operator {
@@ -164,6 +172,8 @@ async fn operator(config: &Config, parts: (Client, Client, String), metrics: Arc
         measured: Answers::default(),
         seen: AtomicBool::new(false),
         accounts: Mutex::default(),
+        words: Pace::per_second(WORDS_PER_SECOND),
+        questions: Pace::per_second(QUESTIONS_PER_SECOND),
     }
 }
 

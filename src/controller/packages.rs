@@ -32,7 +32,7 @@ pub async fn look(operator: &Operator, key: &Key) -> Outcome {
             "status": status,
         });
         let answer = operator.writer.merge_status(&Place::of(&object), &json!({"status": status})).await;
-        if let Err(error) = answer.map(|_| ()).or_else(|error| if error.is_absent() { Ok(()) } else { Err(error) }) {
+        if let Err(error) = answer.or_else(|error| if error.is_absent() { Ok(()) } else { Err(error) }) {
             warn!(package = view.name(), error = chain(&error), "the status of a Package could not be written");
             failed = true;
         }

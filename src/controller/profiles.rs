@@ -30,7 +30,7 @@ pub async fn look(operator: &Operator, key: &Key) -> Outcome {
     }
     let place = Place::named("landfall.dev/v1alpha1", "Profile", &key.namespace, &key.name);
     match operator.writer.merge_status(&place, &json!({"status": status})).await {
-        Ok(_) => Outcome::Done(None),
+        Ok(()) => Outcome::Done(None),
         Err(error) if error.is_absent() => Outcome::Done(None),
         Err(error) => {
             warn!(error = chain(&error), "the status of a Profile could not be written");

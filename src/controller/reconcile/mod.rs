@@ -62,6 +62,12 @@ const STATUS_PAUSE: Duration = Duration::from_secs(1);
 /// How long what is not watched is left alone before it is asked for again.
 const ASKING_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long a status that differs in words only waits where many others do.
+const WORDS_PAUSE: Duration = Duration::from_secs(5);
+
+/// The most steps that are passed in one look.
+const PASSED_MAX: usize = 8;
+
 /// How long pods may take to start before they are asked what they wait for.
 const PODS_GRACE: Duration = Duration::from_secs(3);
 
@@ -169,10 +175,16 @@ impl<'a> Scene<'a> {
         let Some(wanted) = self.wanted() else {
             return self.tell_only(mind, &observed).await;
         };
+        let mut observed = observed;
+        let (mut step, mut record) = self.decide(&wanted, &observed).await;
+        let mut passed = Vec::new();
+        while passed.len() < PASSED_MAX && self.is_pretended(&step).await {
+            passed.push(self.status(mind, &record, &observed, wanted.desired));
+            self.prior = Some(record);
+            observed = self.observe(mind).await.0;
+            (step, record) = self.decide(&wanted, &observed).await;
+        }
         let prior = self.prior.as_ref().map(|record| &record.state);
-        let step = step(Look { wanted: &wanted, prior, observed: &observed, now: self.now });
-        let mut record = self.record(&step);
-        self.name(&mut record).await;
         if let (Some(wait), Some(hint)) = (&mut record.state.waiting_for, &hint)
             && wait.contains(" pods of revision ")
         {
@@ -181,7 +193,7 @@ impl<'a> Scene<'a> {
         let why = mind.trouble.as_ref().map(|trouble| trouble.message.as_str()).or(hint.as_deref());
         explain_deadline(&mut record, prior, why);
         let status = self.status(mind, &record, &observed, wanted.desired);
-        let stored = match self.store(mind, (status, record), &step).await {
+        let stored = match self.store(mind, (passed, status, record), &step).await {
             Ok(stored) => stored,
             Err(outcome) => return outcome,
         };
@@ -195,6 +207,37 @@ impl<'a> Scene<'a> {
             Outcome::Done(next) if asks => Outcome::Done(sooner(next, Some(ASKING_PAUSE))),
             outcome => outcome,
         }
+    }
+
+    /// A decision, and what is to be remembered of it.
+    async fn decide(&self, wanted: &Wanted, observed: &Observed) -> (Step, Record) {
+        let prior = self.prior.as_ref().map(|record| &record.state);
+        let step = step(Look { wanted, prior, observed, now: self.now });
+        let mut record = self.record(&step);
+        self.name(&mut record).await;
+        (step, record)
+    }
+
+    /// Whether a step only turns a Service that there is not. It is done when it is remembered, so the step after it can be
+    /// decided in the same look, and both are stored as one.
+    async fn is_pretended(&self, step: &Step) -> bool {
+        let fronts = |planned: &Planned| match &planned.action {
+            Action::Front { to, .. } => Some(to.clone()),
+            _ => None,
+        };
+        let Some(fronts) = step.actions.iter().map(fronts).collect::<Option<Vec<_>>>() else { return false };
+        if fronts.is_empty() || self.front().is_none() || !self.owned.services.is_empty() {
+            return false;
+        }
+        for revision in fronts.iter().flatten() {
+            let release = self.operator.releases.get(&self.operator.writer, &self.ground.owner, revision).await;
+            // What revisions share is applied together with the turn.
+            if release.is_ok_and(|release| release.shared.is_empty()) {
+                continue;
+            }
+            return false;
+        }
+        true
     }
 
     /// What the engine is to bring; none where that has never been known.
@@ -250,6 +293,8 @@ impl<'a> Scene<'a> {
         }
         let (at, said) = match mind.said.take() {
             Some((at, said)) if at.elapsed() < ASKING_PAUSE => (at, said),
+            Some(older) if !self.operator.questions.take(Instant::now()) => older,
+            None if !self.operator.questions.take(Instant::now()) => return pods::Trouble::default(),
             _ => (Instant::now(), checks::pods(self, &run.revision).await),
         };
         mind.said = Some((at, said.clone()));
@@ -394,7 +439,7 @@ impl<'a> Scene<'a> {
         if self.deployment.status.as_ref() == Some(&status) {
             return Outcome::Done(None);
         }
-        match self.write(mind, status, None).await {
+        match self.write(mind, (Vec::new(), status), None).await {
             Ok(()) => Outcome::Done(None),
             Err(outcome) => outcome,
         }
@@ -414,7 +459,7 @@ impl Scene<'_> {
     async fn store(
         &mut self,
         mind: &mut Mind,
-        (status, record): (DeploymentStatus, Record),
+        (passed, status, record): (Vec<DeploymentStatus>, DeploymentStatus, Record),
         step: &Step,
     ) -> Result<Stored, Outcome> {
         let before = self.deployment.status.as_ref();
@@ -426,19 +471,20 @@ impl Scene<'_> {
         let pressing = changes || before.is_none_or(|before| is_news(before, &status));
         if !pressing {
             let rest = mind.written.map_or(Duration::ZERO, |at| STATUS_PAUSE.saturating_sub(at.elapsed()));
+            let rest = if rest.is_zero() && !self.operator.words.take(Instant::now()) { WORDS_PAUSE } else { rest };
             if !rest.is_zero() {
                 mind.record = Some(record);
                 return Ok(Stored::Later(rest));
             }
         }
-        self.write(mind, status, Some(record)).await?;
+        self.write(mind, (passed, status), Some(record)).await?;
         Ok(Stored::Now)
     }
 
     async fn write(
         &mut self,
         mind: &mut Mind,
-        status: DeploymentStatus,
+        (passed, status): (Vec<DeploymentStatus>, DeploymentStatus),
         record: Option<Record>,
     ) -> Result<(), Outcome> {
         let meta = &self.deployment.metadata;
@@ -455,17 +501,17 @@ impl Scene<'_> {
         let answer = self.operator.writer.replace_status(&place, &object).await;
         self.operator.metrics.status_written(answer.as_ref().map(|_| ()).map_err(|_| ()));
         match answer {
-            Ok(answer) => {
-                self.told(&status);
+            Ok(version) => {
+                self.told(&passed, &status);
                 mind.stored.clone_from(&status.record);
                 mind.written = Some(Instant::now());
                 mind.record = record.or(mind.record.take());
                 self.operator.measured.drop_taken(self.key, &self.measured);
-                if let Ok(mut stored) = serde_json::from_value::<Deployment>(answer) {
-                    stored.metadata.managed_fields = None;
-                    self.operator.store.put_deployment(stored.clone());
-                    self.deployment = Arc::new(stored);
-                }
+                let mut stored = (*self.deployment).clone();
+                stored.metadata.resource_version = Some(version);
+                stored.status = Some(status);
+                self.operator.store.put_deployment(stored.clone());
+                self.deployment = Arc::new(stored);
                 Ok(())
             }
             // The memory is of no use any more: the object is read again.
@@ -482,13 +528,18 @@ impl Scene<'_> {
         }
     }
 
-    /// Tells people what is new.
-    fn told(&self, status: &DeploymentStatus) {
-        let before = self.deployment.status.clone().unwrap_or_default();
-        for event in describe::events(&before, status) {
-            info!(reason = event.reason, "{}", event.note);
-            self.operator.events.tell(&self.deployment, event);
+    /// Tells people what is new, also of the steps that were passed on the way.
+    fn told(&self, passed: &[DeploymentStatus], status: &DeploymentStatus) {
+        let first = self.deployment.status.clone().unwrap_or_default();
+        let mut before = &first;
+        for after in passed.iter().chain([status]) {
+            for event in describe::events(before, after) {
+                info!(reason = event.reason, "{}", event.note);
+                self.operator.events.tell(&self.deployment, event);
+            }
+            before = after;
         }
+        let before = &first;
         if before.phase != status.phase
             && let Some(phase) = status.phase.filter(|phase| phase.is_terminal())
         {
