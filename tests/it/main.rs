@@ -22,6 +22,7 @@ mod plan;
 mod pod_references;
 mod probe;
 mod random_stories;
+mod records;
 mod refusals;
 mod release;
 mod rollout;
