@@ -51,14 +51,14 @@ pub enum ExecuteError {
     Changed(String),
     /// The object is somebody else's.
     #[error(
-        "{place} exists and is not of this Deployment: delete or rename it, or hand it over with `kubectl annotate {} {} {ADOPT_ANNOTATION}={deployment}`",
+        "{place} exists and is not of this Deployment: delete or rename it, or hand it over with `kubectl annotate {} {} {ADOPT_ANNOTATION}={adoption}`",
         place.kind.to_lowercase(), place.name
     )]
     NotOwned {
         /// The object.
         place: Place,
-        /// The Deployment that would take it.
-        deployment: String,
+        /// The annotation's value by which the Deployment may take it.
+        adoption: String,
     },
     /// The API server refuses the object, however often it is asked.
     #[error("{0}: {1}")]
@@ -519,7 +519,7 @@ async fn prune(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError> {
             continue;
         }
         let found = site.writer.get(site.account, &place).await.map_err(|error| explain(site, &place, error))?;
-        if let Some(object) = found.filter(|object| is_ours(object, site.owner)) {
+        if let Some(object) = found.filter(|object| site.owner.owns(object)) {
             let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(ToOwned::to_owned);
             site.writer.delete(site.account, &place, uid).await.map_err(|error| explain(site, &place, error))?;
         }
@@ -552,25 +552,11 @@ pub(super) async fn found(site: &Site<'_>, object: &Value) -> Result<Found, Exec
     let place = Place::of(object);
     match site.writer.get(site.account, &place).await.map_err(|error| explain(site, &place, error))? {
         None => Ok(Found::Absent),
-        Some(live) if is_ours(&live, site.owner) => Ok(Found::Ours),
+        Some(live) if site.owner.owns(&live) => Ok(Found::Ours),
         // The garbage collector has not come by yet.
         Some(live) if is_of_former(&live, site.owner) => Err(ExecuteError::Changed(place.to_string())),
-        Some(_) => Err(ExecuteError::NotOwned { place, deployment: site.owner.name.clone() }),
+        Some(live) => Err(ExecuteError::NotOwned { place, adoption: site.owner.adoption(&live) }),
     }
-}
-
-/// Whether an object belongs to this Deployment, or was handed over to it.
-fn is_ours(live: &Value, owner: &Owner) -> bool {
-    let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
-    let owners = live.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let mut owners = owners.into_iter().flatten();
-    let controlled = owners.any(|reference| reference.get("uid").and_then(Value::as_str) == Some(&owner.uid));
-    let elsewhere = text("/metadata/namespace") != Some(&owner.namespace);
-    let labels = live.pointer("/metadata/labels");
-    let labelled = labels.and_then(|labels| labels.get(DEPLOYMENT_LABEL)?.as_str()) == Some(&*label_value(&owner.name));
-    let annotations = live.pointer("/metadata/annotations");
-    let handed = annotations.and_then(|all| all.get(ADOPT_ANNOTATION)?.as_str()) == Some(&owner.name);
-    controlled || (elsewhere && labelled) || handed
 }
 
 /// Whether an object was left by a Deployment of the same name that is gone.
