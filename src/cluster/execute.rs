@@ -23,7 +23,7 @@ use super::{
 use crate::{
     api::{
         ADOPT_ANNOTATION, DEPLOYMENT_LABEL, LEFT_ANNOTATION, POD_HASH_LABEL, Role, SELECTS_ANNOTATION,
-        WORKLOADS_ANNOTATION, names::label_value,
+        names::label_value,
     },
     engine::{
         action::{Action, Planned},
@@ -187,8 +187,7 @@ async fn create(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), E
     try_join_all(jobs.iter().map(|object| make(site, object))).await?;
     let desired = release.desired();
     let sets = release.workloads.iter().map(|workload| {
-        let mut object = release.replica_set(workload, site.owner, pods_of(release.base(workload), pods, desired));
-        object["metadata"]["annotations"][WORKLOADS_ANNOTATION] = json!(release.workloads.len().to_string());
+        let object = release.replica_set(workload, site.owner, pods_of(release.base(workload), pods, desired));
         async move { make_pods(site, &object).await }
     });
     try_join_all(sets).await.map(|_| ())

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::api::{
     ADOPT_ANNOTATION, DEPLOYMENT_LABEL, EXPOSE_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, NAMESPACE_LABEL, NO_REVISION,
-    OWNER_ANNOTATION, POD_HASH_LABEL, REPLICAS_ANNOTATION, REVISION_LABEL, ROLE_LABEL, Role, SELECTS_ANNOTATION, crd,
+    OWNER_ANNOTATION, POD_HASH_LABEL, REPLICAS_ANNOTATION, REVISION_LABEL, ROLE_LABEL, Role, SELECTS_ANNOTATION,
+    WORKLOADS_ANNOTATION, crd,
     names::{derived, label_value},
 };
 
@@ -178,6 +179,7 @@ impl Release {
             set(&mut object, &["spec", "minReadySeconds"], spec("minReadySeconds"));
         }
         set(&mut object, &["metadata", "annotations", REPLICAS_ANNOTATION], json!(self.base(workload).to_string()));
+        set(&mut object, &["metadata", "annotations", WORKLOADS_ANNOTATION], json!(self.workloads.len().to_string()));
         // The label in the selector is enough: no pod of another Deployment has this hash and the package's own labels.
         set(&mut object, &["spec", "selector", "matchLabels", POD_HASH_LABEL], json!(self.hash));
         let labels = ["spec", "template", "metadata", "labels"];

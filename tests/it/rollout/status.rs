@@ -120,7 +120,7 @@ impl Desk {
             Seen::Present(pods) => pods.clone(),
             _ => BTreeMap::new(),
         };
-        pods.insert(name.clone(), Pods { scale: 2, ready, outdated: 0 });
+        pods.insert(name.clone(), Pods { scale: 2, ready, ..Pods::default() });
         self.observed.revisions = Seen::Present(pods);
         let endpoints = [(name.clone(), ready)].into();
         let service = Service { selects: [name].into(), endpoints, version: 1 };
@@ -276,8 +276,8 @@ fn without_a_router_the_share_is_the_real_one() {
     desk.wanted = "v2";
     desk.look();
     let [v1, v2] = ["v1", "v2"].map(|name| Revision(name.to_owned()));
-    let pods = Pods { scale: 2, ready: 2, outdated: 0 };
-    let new = Pods { scale: 1, ready: 1, outdated: 0 };
+    let pods = Pods { scale: 2, ready: 2, ..Pods::default() };
+    let new = Pods { scale: 1, ready: 1, ..Pods::default() };
     desk.observed.revisions = Seen::Present([(v1.clone(), pods), (v2.clone(), new)].into());
     let endpoints = [(v1.clone(), 2), (v2.clone(), 1)].into();
     desk.observed.stable = Seen::Present(Service { selects: [v1, v2].into(), endpoints, version: 2 });
