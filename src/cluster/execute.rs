@@ -462,7 +462,22 @@ async fn pods_by(
 ) -> Result<Vec<Value>, ExecuteError> {
     let place = Place::named("v1", "Pod", namespace, "");
     let labels = format!("{DEPLOYMENT_LABEL}={deployment},{POD_HASH_LABEL}={revision}");
-    writer.list(&Account::Own, &place, &labels).await.map_err(|error| ExecuteError::Call(place, error))
+    writer
+        .list(&Account::Own, &place, &labels, |pod| slim(&pod))
+        .await
+        .map_err(|error| ExecuteError::Call(place, error))
+}
+
+/// Of a pod what a restart asks for: there may be many.
+fn slim(pod: &Value) -> Value {
+    let [name, born, ended, owners] = ["name", "creationTimestamp", "deletionTimestamp", "ownerReferences"]
+        .map(|field| pod.pointer("/metadata").and_then(|metadata| metadata.get(field)).cloned());
+    let conditions = pod.pointer("/status/conditions").cloned();
+    let mut metadata = json!({"name": name, "creationTimestamp": born, "ownerReferences": owners});
+    if let Some(ended) = ended {
+        metadata["deletionTimestamp"] = ended;
+    }
+    json!({"metadata": metadata, "status": {"conditions": conditions}})
 }
 
 fn is_ready(pod: &Value) -> bool {

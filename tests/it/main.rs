@@ -16,6 +16,7 @@ mod fake_cluster;
 mod http;
 mod lease;
 mod lint;
+mod lists;
 mod overrides;
 mod picture;
 mod plan;
