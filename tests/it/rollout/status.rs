@@ -256,7 +256,23 @@ fn what_was_not_seen_is_told_as_it_was() {
     );
     assert_eq!(condition(&status, Type::Healthy).reason, Reason::NoAnswer);
     assert_eq!(condition(&status, Type::TrafficVerified).status, Is::Unknown);
+    for about in [Type::Healthy, Type::TrafficVerified] {
+        let said = "the cluster was not seen completely: the revisions: no answer";
+        assert_eq!(condition(&status, about).message, said);
+    }
     assert!(!status.traffic.unwrap().verified);
+}
+
+/// A route that cannot be seen may send requests somewhere, whether the package has one or not.
+#[test]
+fn nothing_begins_before_the_routes_were_seen_and_it_is_said_why() {
+    let mut desk = Desk::new(json!({}));
+    desk.observed.route = Seen::Unknown("the GRPCRoutes may not be listed: forbidden".to_owned());
+    let status = desk.look();
+    let waits = status.waiting_for.clone().unwrap();
+    assert_eq!(waits, "a complete view of the cluster: the route: the GRPCRoutes may not be listed: forbidden");
+    assert_eq!((status.phase, status.run.is_none()), (Some(Phase::Pending), true));
+    assert!(condition(&status, Type::Healthy).message.ends_with("the GRPCRoutes may not be listed: forbidden"));
 }
 
 #[test]
