@@ -21,7 +21,6 @@ use super::{
 
 /// Carries a package to a profile, and keeps it there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
-#[expect(clippy::duplicated_attributes, reason = "print columns have equal types")]
 #[serde(rename_all = "camelCase")]
 #[kube(
     group = "landfall.dev",
@@ -44,7 +43,10 @@ use super::{
     printcolumn(name = "Weight", type_ = "string", json_path = ".status.traffic.candidate"),
     printcolumn(name = "Health", type_ = "string", json_path = ".status.health"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Waiting", type_ = "string", json_path = ".status.waitingFor", priority = 1)
+    printcolumn(name = "Waiting", type_ = "string", json_path = ".status.waitingFor", priority = 1),
+    // It is the value of a label on everything that is made for it: a name that has to be cut could be made to be another's.
+    validation = Rule::new("size(self.metadata.name) <= 63")
+        .message("metadata.name: a Deployment's name has at most 63 characters, because it is a label of its objects: shorten it")
 )]
 #[x_kube(
     validation = constant("profile", "spec.profile is immutable: make another Deployment"),

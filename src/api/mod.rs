@@ -45,6 +45,13 @@ pub const DEPLOYMENT_LABEL: &str = "landfall.dev/deployment";
 /// Label of what belongs to one revision: the hash of its content.
 pub const REVISION_LABEL: &str = "landfall.dev/revision";
 
+/// Label of what was made outside the Deployment's namespace, or without one: the namespace of the Deployment.
+pub const NAMESPACE_LABEL: &str = "landfall.dev/namespace";
+
+/// Annotation of what was made outside the Deployment's namespace, or without one: the uid of the Deployment. Such an object
+/// cannot have it as its owner, and its name is that of another Deployment in every other namespace.
+pub const OWNER_ANNOTATION: &str = "landfall.dev/owner";
+
 /// Label that says what an object is to its Deployment; its values are those of [`Role`].
 pub const ROLE_LABEL: &str = "landfall.dev/role";
 
@@ -66,7 +73,8 @@ pub const REPLICAS_ANNOTATION: &str = "landfall.dev/replicas";
 /// Annotation of a `ReplicaSet` of a revision: how many of them the revision has.
 pub const WORKLOADS_ANNOTATION: &str = "landfall.dev/workloads";
 
-/// Annotation by which the owner of an object hands it over to a Deployment, whose name is the value.
+/// Annotation by which the owner of an object hands it over to a Deployment, whose name is the value; for an object outside
+/// the Deployment's namespace, or without one, the namespace, a `/` and the name.
 pub const ADOPT_ANNOTATION: &str = "landfall.dev/adopt";
 
 /// What an object is to the Deployment that it was made for.

@@ -74,7 +74,8 @@ pub fn derived(base: &str, suffix: &str, max: usize) -> String {
     format!("{}-{suffix}", cut(base, max.saturating_sub(suffix.len() + 1)))
 }
 
-/// The value of a label that names an object: the name, cut as [`derived`] cuts where it is longer than a value may be.
+/// The value of a label that names an object: the name, cut as [`derived`] cuts where it is longer than a value may be. The
+/// definition lets no Deployment have such a name: somebody could look for another one that is cut to the same.
 pub fn label_value(name: &str) -> String {
     cut(name, LABEL_MAX)
 }

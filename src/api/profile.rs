@@ -71,6 +71,9 @@ pub struct ProfileSpec {
     pub deletion_policy: Option<DeletionPolicy>,
 }
 
+/// Labels of letters, digits and hyphens, joined by dots: the form of most objects' names.
+const SUBDOMAIN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
+
 /// Where objects are written, and as whom.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -82,7 +85,7 @@ pub struct Target {
     /// The service account of the Profile's namespace that everything from a package is written as.
     /// Default: landfall-deployer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
     pub service_account: Option<String>,
     /// A kubeconfig for another cluster, in a Secret of the Profile's namespace. Default: this cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]

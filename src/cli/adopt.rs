@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{anyhow, bail};
 use clap::Args;
 use kube::{
-    ResourceExt,
+    Api, ResourceExt,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
     core::discovery::v2::{APIGroupDiscovery, APIResourceDiscovery},
 };
@@ -60,14 +60,19 @@ fn object(text: &str) -> Result<Named, String> {
 pub fn run(args: &AdoptArgs) -> anyhow::Result<ExitCode> {
     access::run(async {
         let session = args.cluster.open().await?;
-        let resource = discover(&session, &args.object.kind).await?;
-        let api = of_resource(&session.client, &session.namespace, &resource);
+        let (resource, scope) = discover(&session, &args.object.kind).await?;
+        // What belongs to no namespace is offered to the Deployment of one namespace, not to those of its name in all.
+        let (api, value) = if scope == "Namespaced" {
+            (of_resource(&session.client, &session.namespace, &resource), args.deployment.clone())
+        } else {
+            (Api::all_with(session.client.clone(), &resource), format!("{}/{}", session.namespace, args.deployment))
+        };
         let found = ask(api.get(&args.object.name)).await?;
         say(&describe(&resource, &found))?;
         if objects::deployment(&session, &args.deployment).await.is_err() {
             note(&format!("note: there is no Deployment {} of Landfall in {} yet", args.deployment, session.namespace));
         }
-        let patch = json!({"metadata": {"annotations": {ADOPT_ANNOTATION: args.deployment}}});
+        let patch = json!({"metadata": {"annotations": {ADOPT_ANNOTATION: value}}});
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         ask(api.patch(&args.object.name, &params, &Patch::Merge(&patch))).await?;
         say(&format!("{}/{} may be taken by Deployment {}", resource.kind, args.object.name, args.deployment))?;
@@ -85,19 +90,18 @@ fn describe(resource: &ApiResource, object: &DynamicObject) -> String {
     let of = object.labels().get(DEPLOYMENT_LABEL).map(|name| format!(", of Deployment {name}")).unwrap_or_default();
     let before = object.annotations().get(ADOPT_ANNOTATION);
     let before = before.map(|name| format!(", offered to Deployment {name} before")).unwrap_or_default();
-    let namespace = object.namespace().unwrap_or_default();
-    format!("{} {} in namespace {namespace}{made}{owned}{of}{before}", resource.kind, object.name_any())
+    let place = object.namespace().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+    format!("{} {}{place}{made}{owned}{of}{before}", resource.kind, object.name_any())
 }
 
-/// The resource that a word means: a plural, a kind or a short name, with or without its group.
-async fn discover(session: &Session, word: &str) -> anyhow::Result<ApiResource> {
+/// The resource that a word means, and its scope: a plural, a kind or a short name, with or without its group.
+async fn discover(session: &Session, word: &str) -> anyhow::Result<(ApiResource, String)> {
     let mut groups = ask(session.client.list_core_api_versions_aggregated()).await?.items;
     groups.extend(ask(session.client.list_api_groups_aggregated()).await?.items);
     let found: Vec<_> = groups.iter().flat_map(|group| resources(group, word)).collect();
     match found.as_slice() {
         [] => bail!("the cluster knows no kind {word}: `kubectl api-resources` lists what it knows"),
-        [(only, scope)] if scope == "Namespaced" => Ok(only.clone()),
-        [(only, _)] => bail!("a {} belongs to no namespace, so no Deployment can have it", only.kind),
+        [only] => Ok(only.clone()),
         several => {
             let names: Vec<_> = several.iter().map(|(one, _)| format!("{}.{}", one.plural, one.group)).collect();
             Err(anyhow!("{word} could be {}: write one of them", names.join(" or ")))

@@ -30,6 +30,9 @@ pub enum CallError {
     /// The credentials of the cluster configuration could not be used.
     #[error("the credentials for the API server could not be used")]
     Credentials(#[source] Option<AuthError>),
+    /// There is more than is read.
+    #[error("there are more than {0}, which is more than are listed")]
+    TooMany(usize),
     /// The API server answered something this client does not understand.
     #[error("the API server's answer could not be understood")]
     Garbled(#[source] Box<kube::Error>),
@@ -43,12 +46,13 @@ impl CallError {
             Self::Refused { .. } => "Refused",
             Self::Unreachable(_) => "Unreachable",
             Self::Credentials(_) => "Credentials",
+            Self::TooMany(_) => "TooMany",
             Self::Garbled(_) => "Garbled",
         }
     }
 
     /// All that [`CallError::reason`] can return.
-    pub const REASONS: [&str; 5] = ["TimedOut", "Refused", "Unreachable", "Credentials", "Garbled"];
+    pub const REASONS: [&str; 6] = ["TimedOut", "Refused", "Unreachable", "Credentials", "TooMany", "Garbled"];
 
     /// The object is not there.
     pub fn is_absent(&self) -> bool {

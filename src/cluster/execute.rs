@@ -24,7 +24,7 @@ use super::{
 use crate::{
     api::{
         ADOPT_ANNOTATION, DEPLOYMENT_LABEL, LEFT_ANNOTATION, POD_HASH_LABEL, Role, SELECTS_ANNOTATION,
-        WORKLOADS_ANNOTATION, names::label_value,
+        names::label_value,
     },
     engine::{
         action::{Action, Planned},
@@ -52,14 +52,14 @@ pub enum ExecuteError {
     Changed(String),
     /// The object is somebody else's.
     #[error(
-        "{place} exists and is not of this Deployment: delete or rename it, or hand it over with `kubectl annotate {} {} {ADOPT_ANNOTATION}={deployment}`",
+        "{place} exists and is not of this Deployment: delete or rename it, or hand it over with `kubectl annotate {} {} {ADOPT_ANNOTATION}={adoption}`",
         place.kind.to_lowercase(), place.name
     )]
     NotOwned {
         /// The object.
         place: Place,
-        /// The Deployment that would take it.
-        deployment: String,
+        /// The annotation's value by which the Deployment may take it.
+        adoption: String,
     },
     /// The API server refuses the object, however often it is asked.
     #[error("{0}: {1}")]
@@ -188,8 +188,7 @@ async fn create(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), E
     try_join_all(jobs.iter().map(|object| make(site, object))).await?;
     let desired = release.desired();
     let sets = release.workloads.iter().map(|workload| {
-        let mut object = release.replica_set(workload, site.owner, pods_of(release.base(workload), pods, desired));
-        object["metadata"]["annotations"][WORKLOADS_ANNOTATION] = json!(release.workloads.len().to_string());
+        let object = release.replica_set(workload, site.owner, pods_of(release.base(workload), pods, desired));
         async move { make_pods(site, &object).await }
     });
     try_join_all(sets).await.map(|_| ())
@@ -462,7 +461,22 @@ async fn pods_by(
 ) -> Result<Vec<Value>, ExecuteError> {
     let place = Place::named("v1", "Pod", namespace, "");
     let labels = format!("{DEPLOYMENT_LABEL}={deployment},{POD_HASH_LABEL}={revision}");
-    writer.list(&Account::Own, &place, &labels).await.map_err(|error| ExecuteError::Call(place, error))
+    writer
+        .list(&Account::Own, &place, &labels, |pod| slim(&pod))
+        .await
+        .map_err(|error| ExecuteError::Call(place, error))
+}
+
+/// Of a pod what a restart asks for: there may be many.
+fn slim(pod: &Value) -> Value {
+    let [name, born, ended, owners] = ["name", "creationTimestamp", "deletionTimestamp", "ownerReferences"]
+        .map(|field| pod.pointer("/metadata").and_then(|metadata| metadata.get(field)).cloned());
+    let conditions = pod.pointer("/status/conditions").cloned();
+    let mut metadata = json!({"name": name, "creationTimestamp": born, "ownerReferences": owners});
+    if let Some(ended) = ended {
+        metadata["deletionTimestamp"] = ended;
+    }
+    json!({"metadata": metadata, "status": {"conditions": conditions}})
 }
 
 fn is_ready(pod: &Value) -> bool {
@@ -518,7 +532,7 @@ async fn prune(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError> {
             continue;
         }
         let found = site.writer.get(site.account, &place).await.map_err(|error| explain(site, &place, error))?;
-        if let Some(object) = found.filter(|object| is_ours(object, site.owner)) {
+        if let Some(object) = found.filter(|object| site.owner.owns(object)) {
             let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(ToOwned::to_owned);
             site.writer.delete(site.account, &place, uid).await.map_err(|error| explain(site, &place, error))?;
         }
@@ -551,25 +565,11 @@ pub(super) async fn found(site: &Site<'_>, object: &Value) -> Result<Found, Exec
     let place = Place::of(object);
     match site.writer.get(site.account, &place).await.map_err(|error| explain(site, &place, error))? {
         None => Ok(Found::Absent),
-        Some(live) if is_ours(&live, site.owner) => Ok(Found::Ours),
+        Some(live) if site.owner.owns(&live) => Ok(Found::Ours),
         // The garbage collector has not come by yet.
         Some(live) if is_of_former(&live, site.owner) => Err(ExecuteError::Changed(place.to_string())),
-        Some(_) => Err(ExecuteError::NotOwned { place, deployment: site.owner.name.clone() }),
+        Some(live) => Err(ExecuteError::NotOwned { place, adoption: site.owner.adoption(&live) }),
     }
-}
-
-/// Whether an object belongs to this Deployment, or was handed over to it.
-fn is_ours(live: &Value, owner: &Owner) -> bool {
-    let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
-    let owners = live.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let mut owners = owners.into_iter().flatten();
-    let controlled = owners.any(|reference| reference.get("uid").and_then(Value::as_str) == Some(&owner.uid));
-    let elsewhere = text("/metadata/namespace") != Some(&owner.namespace);
-    let labels = live.pointer("/metadata/labels");
-    let labelled = labels.and_then(|labels| labels.get(DEPLOYMENT_LABEL)?.as_str()) == Some(&*label_value(&owner.name));
-    let annotations = live.pointer("/metadata/annotations");
-    let handed = annotations.and_then(|all| all.get(ADOPT_ANNOTATION)?.as_str()) == Some(&owner.name);
-    controlled || (elsewhere && labelled) || handed
 }
 
 /// Whether an object was left by a Deployment of the same name that is gone.

@@ -98,19 +98,18 @@ fn seen<T>(distrust: Option<String>, value: Option<T>) -> Seen<T> {
     }
 }
 
-/// The pods of every revision that is there as a whole. One of which a part is missing is as good as not made: making it
-/// again makes what is missing.
+/// The pods of every revision of which anything is there. One of which a part is missing has none that are ready.
 fn pods(owned: &Owned, jobs: &BTreeMap<Revision, Vec<(String, JobEnd)>>) -> BTreeMap<Revision, Pods> {
     let mut sets: BTreeMap<&Revision, Vec<&ReplicaSetView>> = BTreeMap::new();
     for set in owned.replica_sets.values() {
         sets.entry(&set.revision).or_default().push(set);
     }
-    let whole = sets.into_iter().filter(|(_, sets)| sets.iter().all(|set| set.siblings <= sets.len()));
-    whole
+    sets.into_iter()
         .map(|(revision, sets)| {
             let pods = together(&sets);
-            let ready = if jobs.contains_key(revision) { 0 } else { pods.ready };
-            (revision.clone(), Pods { ready, ..pods })
+            let partial = sets.iter().any(|set| set.siblings > sets.len());
+            let ready = if partial || jobs.contains_key(revision) { 0 } else { pods.ready };
+            (revision.clone(), Pods { ready, partial, ..pods })
         })
         .collect()
 }
@@ -129,7 +128,8 @@ fn together(sets: &[&ReplicaSetView]) -> Pods {
     let outdated = sets.iter().map(|set| set.pods).fold(0, u32::saturating_add);
     // Pods of one workload that should have none: they are there to be taken.
     let some = counted.iter().any(|set| set.replicas > 0);
-    Pods { scale: if scale == 0 { u32::from(some) } else { scale }, ready: least(|set| set.ready), outdated }
+    let scale = if scale == 0 { u32::from(some) } else { scale };
+    Pods { scale, ready: least(|set| set.ready), outdated, partial: false }
 }
 
 fn open_jobs(owned: &Owned, stable: Option<&Revision>) -> BTreeMap<Revision, Vec<(String, JobEnd)>> {
@@ -258,5 +258,32 @@ mod tests {
         assert_eq!(ready(json!({"landfall.dev/left-over": "bcdfg"})), 2);
         assert_eq!(ready(json!({})), 0, "one of its own is");
         assert_eq!(ready(json!({"landfall.dev/left-over": "other"})), 0, "so is one that it has again");
+    }
+
+    /// One of two workloads of a revision, with three pods.
+    fn replica_set(name: &str) -> (Arc<str>, Arc<ReplicaSetView>) {
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {
+                "name": name, "namespace": "shop",
+                "annotations": {"landfall.dev/replicas": "3", "landfall.dev/workloads": "2"},
+                "labels": {"landfall.dev/deployment": "web", "landfall.dev/revision": "bcdfg"},
+            },
+            "spec": {"replicas": 3}, "status": {"replicas": 3, "availableReplicas": 3},
+        });
+        (name.into(), Arc::new(ReplicaSetView::of(&serde_json::from_value(object).unwrap()).unwrap()))
+    }
+
+    #[test]
+    fn what_is_left_of_a_revision_has_pods_and_none_of_them_is_ready() {
+        let revision = Revision("bcdfg".to_owned());
+        let seen = |sets: &[&str]| {
+            let owned = Owned { replica_sets: sets.iter().map(|name| replica_set(name)).collect(), ..Owned::default() };
+            pods(&owned, &BTreeMap::new()).get(&revision).copied()
+        };
+        let whole = Pods { scale: 3, ready: 3, outdated: 6, partial: false };
+        assert_eq!(seen(&["web-bcdfg", "worker-bcdfg"]), Some(whole));
+        assert_eq!(seen(&["worker-bcdfg"]), Some(Pods { ready: 0, outdated: 3, partial: true, ..whole }));
+        assert_eq!(seen(&[]), None);
     }
 }

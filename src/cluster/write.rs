@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use http::{HeaderValue, Request};
 use kube::{
     Client,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     core::{ApiResource, DynamicObject, GroupVersionKind, Request as Path, Resource},
     discovery::{self, Scope},
 };
@@ -24,6 +24,12 @@ use crate::api::FIELD_MANAGER;
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The objects of one page of a list.
+const PAGE: u32 = 500;
+
+/// The most pages of a list.
+const PAGES_MAX: usize = 40;
 
 /// The most kinds that are remembered.
 const KINDS_MAX: usize = 500;
@@ -269,18 +275,31 @@ impl Writer {
         self.send(who, request).await.map(|IgnoredAny| ())
     }
 
-    /// Lists objects by label.
+    /// Lists objects by label, page by page, and keeps of each what is wanted.
     ///
     /// # Errors
-    /// See [`CallError`].
-    pub async fn list(&self, who: &Account, place: &Place, labels: &str) -> Result<Vec<Value>, CallError> {
+    /// See [`CallError`]. A list that is longer than is read is one: half of it would be taken for all.
+    pub async fn list<T>(
+        &self,
+        who: &Account,
+        place: &Place,
+        labels: &str,
+        keep: impl Fn(Value) -> T + Send,
+    ) -> Result<Vec<T>, CallError> {
         let path = self.path(place).await?;
-        let how = kube::api::ListParams::default().labels(labels).limit(500);
-        let mut answer: Value = self.send(who, path.list(&how)).await?;
-        match answer.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) => Ok(items),
-            _ => Ok(Vec::new()),
+        let mut how = ListParams::default().labels(labels).limit(PAGE);
+        let mut kept = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let mut answer: Value = self.send(who, path.list(&how)).await?;
+            if let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) {
+                kept.extend(items.into_iter().map(&keep));
+            }
+            match answer.pointer("/metadata/continue").and_then(Value::as_str) {
+                Some(next) if !next.is_empty() => how.continue_token = Some(next.to_owned()),
+                _ => return Ok(kept),
+            }
         }
+        Err(CallError::TooMany(kept.len()))
     }
 
     async fn send<T: DeserializeOwned>(

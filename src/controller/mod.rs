@@ -119,10 +119,11 @@ async fn operate(config: &Config) -> Result<(), RunError> {
     let (health, probed) = watch::channel(Health::new(config.lease.duration, Instant::now()));
     let metrics = Arc::new(Metrics::new());
     let drain = CancellationToken::new();
-    let routes = router(Probes { health: probed, metrics: Arc::clone(&metrics) });
+    let store = Store::default();
+    let routes = router(Probes { health: probed, metrics: Arc::clone(&metrics), store: store.clone() });
     let mut server = tokio::spawn(serve(listener, routes, drain.clone()));
 
-    let work = driver::drive(operator(config, parts, Arc::clone(&metrics)), health.subscribe());
+    let work = driver::drive(operator(config, parts, store, Arc::clone(&metrics)), health.subscribe());
     let mut reporter = Reporter::new(health, metrics);
     tokio::select! {
         () = work, if !stop.is_cancelled() => return Err(RunError::Work),
@@ -144,7 +145,7 @@ const QUESTIONS_PER_SECOND: u32 = 4;
 
 /// What an operator works with, from the first moment that it leads. An API server that does not answer is waited for: a
 /// prober that does not know its addresses would ask it.
-async fn operator(config: &Config, parts: (Client, Client, String), metrics: Arc<Metrics>) -> Operator {
+async fn operator(config: &Config, parts: (Client, Client, String), store: Store, metrics: Arc<Metrics>) -> Operator {
     let (client, watcher, server) = parts;
     let mut pauses = election::delays(config.lease);
     let api_server = loop {
@@ -158,7 +159,7 @@ async fn operator(config: &Config, parts: (Client, Client, String), metrics: Arc
         writer: Writer::new(client.clone()),
         watcher,
         scopes: config.watch_namespaces.clone(),
-        store: Store::default(),
+        store,
         releases: Releases::default(),
         routers: Routers::default(),
         prober: Prober::new(Forbidden::strict(api_server)),

@@ -38,6 +38,9 @@ pub struct Pods {
     pub ready: u32,
     /// How many are older than the restart that is under way.
     pub outdated: u32,
+    /// Whether a part of the revision is gone. What is left can be taken, and is as good as nothing for anybody who needs the
+    /// revision: making it again makes what is missing.
+    pub partial: bool,
 }
 
 /// One Service.
@@ -150,6 +153,11 @@ impl Known {
     /// The pods of a revision; none where it does not exist.
     pub fn pods(&self, revision: &Revision) -> Pods {
         self.revisions.get(revision).copied().unwrap_or_default()
+    }
+
+    /// Whether a revision exists with all its parts.
+    pub fn is_whole(&self, revision: &Revision) -> bool {
+        self.revisions.get(revision).is_some_and(|pods| !pods.partial)
     }
 
     /// Whether a Service selects it.

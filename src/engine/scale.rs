@@ -18,13 +18,12 @@ pub fn steer(view: View<'_>, target: &Target, steering: &mut Steering) {
 }
 
 fn one(view: View<'_>, target: &Target, (revision, wanted): (&Revision, u32), steering: &mut Steering) {
-    let Some(pods) = view.known.revisions.get(revision) else {
-        // A run to no pods makes its revision all the same.
-        if wanted > 0 || target.awaited.as_ref() == Some(revision) {
-            steering.act(Action::Create(revision.clone(), wanted));
-        }
-        return;
-    };
+    // A run to no pods makes its revision all the same.
+    let made = wanted > 0 || target.awaited.as_ref() == Some(revision);
+    if made && !view.known.is_whole(revision) {
+        return steering.act(Action::Create(revision.clone(), wanted));
+    }
+    let Some(pods) = view.known.revisions.get(revision) else { return };
     // What a share needs keeps pods from being taken; it is no reason to add any.
     let floor = view.floor(revision).min(pods.scale);
     if wanted == 0 && floor > 0 {

@@ -23,7 +23,7 @@ fn preview(view: View<'_>, revision: &Revision, steering: &mut Steering) {
     let to: BTreeSet<Revision> = [revision.clone()].into();
     match &view.known.candidate {
         Some(service) if service.selects == to => followed(service, "candidate", steering),
-        _ if !view.known.revisions.contains_key(revision) => steering.wait(format!("revision {revision} to exist")),
+        _ if !view.known.is_whole(revision) => steering.wait(format!("revision {revision} to exist")),
         _ if view.candidate_is_quiet() => {
             let from = view.known.candidate.as_ref().map(|service| service.selects.clone()).unwrap_or_default();
             steering.act(Action::Preview { from, to: revision.clone() });

@@ -76,6 +76,8 @@ pub struct Event {
     pub broken: Option<String>,
     /// Pods of this revision crash again and again.
     pub crashing: Option<String>,
+    /// Somebody deletes a part of this revision, and what is left is not ready.
+    pub torn: Option<String>,
     /// Nothing is wrong any more with this revision.
     pub mended: Option<String>,
     /// All pods of this revision start anew.

@@ -176,6 +176,9 @@ impl<W: Witness> Story<'_, W> {
         if let Some(name) = event.broken.as_deref() {
             world.revisions.entry(revision(name)).or_default().broken = true;
         }
+        if let Some(set) = event.torn.as_deref().and_then(|name| world.revisions.get_mut(&revision(name))) {
+            set.torn = true;
+        }
         if let Some(name) = event.lose.as_deref() {
             world.lose(&revision(name));
         }
@@ -306,6 +309,7 @@ fn tell(event: &Event) -> String {
     words.extend(event.mended.as_ref().map(|name| format!("nothing is wrong with {name} any more")));
     words.extend(event.lose.as_ref().map(|name| format!("all pods of {name} restart")));
     words.extend(event.pods.map(|pods| format!("{pods} pods are desired")));
+    words.extend(event.torn.as_ref().map(|name| format!("a part of {name} is deleted")));
     words.extend(event.crashing.as_ref().map(|name| format!("pods of {name} crash")));
     words.extend(event.rehearse.map(|rehearse| format!("dryRun is {rehearse}")));
     words.extend(event.uneven.map(|[first, second]| format!("the routes say {} and {}", first.0, second.0)));

@@ -29,6 +29,8 @@ pub struct Set {
     pub pods: Vec<u64>,
     /// Pods of it never become ready.
     pub broken: bool,
+    /// A part of it is gone.
+    pub torn: bool,
 }
 
 /// One Service.
@@ -104,7 +106,7 @@ fn count<T>(items: impl Iterator<Item = T>) -> u32 {
 impl Set {
     /// How many of them are ready.
     pub fn ready(&self, now: u64) -> u32 {
-        let ready = |born: &&u64| !self.broken && now >= **born + START;
+        let ready = |born: &&u64| !self.broken && !self.torn && now >= **born + START;
         count(self.pods.iter().filter(ready))
     }
 }
@@ -147,6 +149,7 @@ impl World {
             scale: set.scale,
             ready: set.ready(self.now),
             outdated: outdated(revision, set),
+            partial: set.torn,
         };
         let sets = self.revisions.iter().map(|(revision, set)| (revision.clone(), pods(revision, set))).collect();
         let crashes = candidate.filter(|revision| self.crashing.contains(*revision));
@@ -191,7 +194,10 @@ impl World {
     pub fn apply(&mut self, action: &Action, key: &str, run: Option<&Revision>) {
         match action {
             Action::Create(revision, pods) => {
-                if !self.revisions.contains_key(revision) {
+                // What is there stays as it is, and what is missing of it is made.
+                if let Some(set) = self.revisions.get_mut(revision) {
+                    set.torn = false;
+                } else {
                     self.revisions.insert(revision.clone(), Set::default());
                     self.scale(revision, *pods);
                 }

@@ -4,6 +4,7 @@
 //! known when the process starts.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::atomic::AtomicU64,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -21,7 +22,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::cluster::{call::CallError, lease::elector::LeaseError};
+use crate::cluster::{call::CallError, lease::elector::LeaseError, store::Part};
 
 /// The content type of [`Metrics::encode`].
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -35,6 +36,11 @@ struct Reason {
 struct Looked {
     controller: &'static str,
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Watched {
+    part: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,6 +60,7 @@ pub struct Metrics {
     runs: Family<Outcome, Counter>,
     measurements: Family<Outcome, Counter>,
     unreadable: Counter,
+    refused: Family<Watched, Gauge>,
 }
 
 impl Default for Metrics {
@@ -92,6 +99,7 @@ impl Metrics {
             runs: Family::default(),
             measurements: Family::default(),
             unreadable: Counter::default(),
+            refused: Family::default(),
         };
         metrics.register_work();
         metrics
@@ -105,6 +113,8 @@ impl Metrics {
         own.register("runs", "Runs that ended, by their phase", Family::clone(&self.runs));
         own.register("measurements", "Measurements of checks, by outcome", Family::clone(&self.measurements));
         own.register("unreadable_objects", "Objects that were seen and could not be read", self.unreadable.clone());
+        let refused = Family::clone(&self.refused);
+        own.register("lists_refused", "Whether the operator may not list objects of a kind: 1 or 0", refused);
     }
 
     /// An object was looked at.
@@ -132,6 +142,13 @@ impl Metrics {
     /// An object could not be read.
     pub fn object_unreadable(&self) {
         self.unreadable.inc();
+    }
+
+    /// The parts that the account may not list; all others it may, or has not tried.
+    pub fn lists_refused(&self, refused: &BTreeSet<Part>) {
+        for part in Part::ALL {
+            self.refused.get_or_create(&Watched { part: part.word() }).set(i64::from(refused.contains(&part)));
+        }
     }
 
     /// This replica leads.

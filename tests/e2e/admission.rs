@@ -1,14 +1,16 @@
-//! Commands and who may give them: the admission policies of the chart, asked as the people that they judge.
+//! Commands and who may give them, records and who may write them: the admission policies of the chart, asked as the people
+//! that they judge.
 
 use std::time::Duration;
 
 use k8s_openapi::api::{
     admissionregistration::v1::ValidatingAdmissionPolicy,
+    core::v1::Secret,
     rbac::v1::{Role, RoleBinding, RoleRef, Subject},
 };
 use kube::{
     Api, Client, Config, Error, ResourceExt,
-    api::{Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
     core::ObjectMeta,
 };
 use landfall::api::{
@@ -25,6 +27,7 @@ use crate::{
 const EDITOR: &str = "editor@example.test";
 const OPERATOR: &str = "operator@example.test";
 const APPROVER: &str = "approver@example.test";
+const TENANT: &str = "tenant@example.test";
 const GUIDE: &str = include_str!("../../docs/install.md");
 
 /// A release without pods, whose policies judge the namespace of the test alone.
@@ -66,9 +69,13 @@ async fn bind(world: &World, user: &str, (kind, role): (&str, &str)) {
 
 /// The Deployments of the namespace, as somebody else.
 async fn as_user(world: &World, user: &str) -> Api<Deployment> {
+    Api::namespaced(client_of(user).await, &world.namespace)
+}
+
+async fn client_of(user: &str) -> Client {
     let mut config = Config::infer().await.unwrap();
     config.auth_info.impersonate = Some(user.to_owned());
-    Api::namespaced(Client::try_from(config).unwrap(), &world.namespace)
+    Client::try_from(config).unwrap()
 }
 
 fn deployment(name: &str) -> Deployment {
@@ -93,7 +100,7 @@ async fn give(world: &World, user: &str, of: &[(&str, Option<&str>)]) -> kube::R
 }
 
 #[track_caller]
-fn refused(result: kube::Result<Deployment>, words: &str) {
+fn refused<K: std::fmt::Debug>(result: kube::Result<K>, words: &str) {
     match result {
         Err(Error::Api(status)) => assert!(status.message.contains(words), "{words:?} is not in {:?}", status.message),
         other => panic!("not refused for {words:?}: {other:?}"),
@@ -235,10 +242,118 @@ async fn a_command_bears_the_name_of_who_gives_it_and_no_other() {
     let written = everybody.patch_status("web", &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
     assert_eq!(written.annotations().get(&Verb::Abort.annotation()), None);
 
+    no_warnings(&world, &release, "commands").await;
+    release.uninstall();
+    world.end().await;
+}
+
+/// The API server has looked at the expressions of a policy and has nothing to say against their types.
+async fn no_warnings(world: &World, release: &Release, policy: &str) {
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(world.client.clone());
-    let policy = policies.get(&format!("{}-commands", release.full_name())).await.unwrap();
-    let warnings = policy.status.and_then(|status| status.type_checking?.expression_warnings);
-    assert_eq!(warnings, None);
+    let name = format!("{}-{policy}", release.full_name());
+    let checked = world.patiently("the types of the policy", async {
+        loop {
+            if let Some(checked) = policies.get(&name).await.unwrap().status.and_then(|status| status.type_checking) {
+                break checked;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert_eq!(checked.await.expression_warnings, None);
+}
+
+/// A Secret that says what Landfall carries out, as the operator writes it.
+fn record(name: &str, kind: &str, owner: &Deployment) -> Secret {
+    let owners = json!([{
+        "apiVersion": "landfall.dev/v1alpha1", "kind": "Deployment", "controller": true,
+        "name": owner.name_any(), "uid": owner.metadata.uid,
+    }]);
+    let labels = json!({"landfall.dev/deployment": owner.name_any(), "landfall.dev/role": "record"});
+    let metadata = json!({"name": name, "labels": labels, "ownerReferences": owners});
+    let secret = json!({"metadata": metadata, "type": kind, "immutable": true, "data": {"release": "YQ=="}});
+    serde_json::from_value(secret).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_the_operator_writes_a_record_of_a_revision() {
+    let (world, release) = world("adm-record", "never").await;
+    let role = json!({"metadata": {"name": "secrets"}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}]});
+    world.api::<Role>().create(&PostParams::default(), &serde_json::from_value(role).unwrap()).await.unwrap();
+    let account = format!("system:serviceaccount:{}:{}", world.namespace, release.full_name());
+    let group = "rbac.authorization.k8s.io";
+    let subject = |user: &str| json!({"apiGroup": group, "kind": "User", "name": user});
+    let binding = json!({
+        "metadata": {"name": "secrets"}, "roleRef": {"apiGroup": group, "kind": "Role", "name": "secrets"},
+        "subjects": [subject(TENANT), subject(&account)],
+    });
+    world.api::<RoleBinding>().create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
+    let theirs: Api<Secret> = Api::namespaced(client_of(TENANT).await, &world.namespace);
+    let operators: Api<Secret> = Api::namespaced(client_of(&account).await, &world.namespace);
+    let web = world.api::<Deployment>().get("web").await.unwrap();
+    let (create, kind, name) = (PostParams::default(), "landfall.dev/revision", "landfall-rev-web-0123456789");
+    let policy = format!("'{}-records'", release.full_name());
+    world
+        .patiently("the policy", async {
+            let how = PostParams { dry_run: true, ..PostParams::default() };
+            loop {
+                match theirs.create(&how, &record("probe", kind, &web)).await {
+                    Err(Error::Api(status)) if status.message.contains(&policy) => break,
+                    _ => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        })
+        .await;
+
+    // Forged: made whole, applied, or under another type of the operator's.
+    let right = format!("{TENANT} may not write them, it needs the verb create on deployments/record of landfall.dev");
+    refused(theirs.create(&create, &record(name, kind, &web)).await, &right);
+    refused(theirs.create(&create, &record(name, "landfall.dev/other", &web)).await, &right);
+    let mut whole = serde_json::to_value(record(name, kind, &web)).unwrap();
+    (whole["apiVersion"], whole["kind"]) = (json!("v1"), json!("Secret"));
+    let applied = theirs.patch(name, &PatchParams::apply("tenant"), &Patch::Apply(&whole)).await;
+    refused(applied, &right);
+    // A Secret of another type is nobody's business, whatever else it says of itself.
+    theirs.create(&create, &record("plain", "Opaque", &web)).await.unwrap();
+
+    operators.create(&create, &record(name, kind, &web)).await.unwrap();
+    let merge = async |secrets: &Api<Secret>, metadata: Value| {
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        secrets.patch(name, &PatchParams::default(), &patch).await
+    };
+    let other = json!({"apiVersion": "landfall.dev/v1alpha1", "kind": "Deployment", "name": "other", "uid": "1"});
+    let before = serde_json::to_value(&web.metadata.uid).unwrap();
+    let own = json!({"apiVersion": "landfall.dev/v1alpha1", "kind": "Deployment", "name": "web", "uid": before});
+    refused(merge(&theirs, json!({"ownerReferences": [own, other]})).await, &right);
+    refused(merge(&theirs, json!({"annotations": {"landfall.dev/parts": "2"}})).await, &right);
+    refused(merge(&theirs, json!({"labels": {"landfall.dev/deployment": "other"}})).await, &right);
+    merge(&theirs, json!({"annotations": {"note": "mine"}})).await.unwrap();
+    merge(&operators, json!({"annotations": {"landfall.dev/parts": "1"}})).await.unwrap();
+    merge(&theirs, json!({"annotations": {"landfall.dev/parts": null}})).await.unwrap();
+
+    // The garbage collector takes the owner away from what is to outlive it, and collects what is not.
+    let left = record(
+        "landfall-rev-other-0123456789",
+        kind,
+        &world.api::<Deployment>().create(&create, &deployment("other")).await.unwrap(),
+    );
+    operators.create(&create, &left).await.unwrap();
+    world.api::<Deployment>().delete("web", &DeleteParams::orphan()).await.unwrap();
+    world.api::<Deployment>().delete("other", &DeleteParams::background()).await.unwrap();
+    world
+        .patiently("the garbage collector", async {
+            let orphaned = async || operators.get(name).await.unwrap().owner_references().is_empty();
+            let collected = async || operators.get_opt(&left.name_any()).await.unwrap().is_none();
+            let gone = async || world.api::<Deployment>().get_opt("web").await.unwrap().is_none();
+            while !(orphaned().await && collected().await && gone().await) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        })
+        .await;
+    // What has lost its owner is not taken by somebody else, and may be deleted.
+    refused(merge(&theirs, json!({"ownerReferences": [other]})).await, &right);
+    theirs.delete(name, &DeleteParams::default()).await.unwrap();
+
+    no_warnings(&world, &release, "records").await;
     release.uninstall();
     world.end().await;
 }

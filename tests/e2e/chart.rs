@@ -327,6 +327,7 @@ async fn rights(world: &World, operator: &str) {
             ("watch", "gateway.networking.k8s.io", "gatewayclasses", "", "", ""),
             ("create", "events.k8s.io", "events", "", "here", ""),
             ("create", "", "secrets", "", "here", ""),
+            ("create", group, "deployments", "record", "here", ""),
             ("get", "", "secrets", "", "here", "landfall-rev-web-0123456789"),
             ("update", "coordination.k8s.io", "leases", "", "here", "LEASE"),
             ("impersonate", "", "serviceaccounts", "", "here", "landfall-deployer"),
@@ -364,6 +365,7 @@ async fn rights(world: &World, operator: &str) {
             ("create", "rbac.authorization.k8s.io", "rolebindings", "", "here", ""),
             ("create", "rbac.authorization.k8s.io", "clusterrolebindings", "", "", ""),
             ("patch", group, "deployments", "", "here", "web"),
+            ("create", group, "deployments", "record", "here", ""),
         ],
     );
     for (account, questions) in [(operator, own), ("landfall-deployer", deployers)] {

@@ -175,6 +175,9 @@ async fn a_deployment_and_a_profile_refuse_what_they_cannot_carry_out() {
     let mut unknown = example(3);
     unknown["spec"]["dryrun"] = json!(true);
     refused(apply(&world, &unknown).await, "field not declared in schema");
+    let mut long = example(3);
+    long["metadata"]["name"] = json!("x".repeat(64));
+    refused(apply(&world, &long).await, "a Deployment's name has at most 63 characters");
 
     let web = async |spec: Value| merge(&world, "Deployment", "web", &spec).await;
     refused(web(json!({"profile": "staging"})).await, "spec.profile is immutable: make another Deployment");
@@ -221,6 +224,7 @@ async fn a_deployment_and_a_profile_refuse_what_they_cannot_carry_out() {
     let profile = async |spec: Value| merge(&world, "Profile", "production", &spec).await;
     refused(profile(json!({"environment": "staging"})).await, "spec.environment is immutable: make another Profile");
     refused(profile(json!({"target": {"namespace": "other"}})).await, "spec.target is immutable: make another Profile");
+    refused(profile(json!({"target": {"serviceAccount": "a:b"}})).await, "spec.target.serviceAccount");
     refused(profile(json!({"checks": [{"name": "up"}]})).await, "a check needs exactly one provider");
     let check = json!({"name": "up", "http": {"url": "http://x"}});
     refused(profile(json!({"checks": [check, check]})).await, "spec.checks: a name may occur once only");

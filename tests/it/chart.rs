@@ -194,6 +194,34 @@ fn the_policies_know_every_command_and_no_other() {
     }
 }
 
+#[test]
+fn records_are_written_by_who_has_the_operators_right_alone() {
+    for (golden, account) in GOLDENS.iter().zip(["landfall", "carrier"]) {
+        let objects = objects(golden);
+        let policy = one(&objects, "ValidatingAdmissionPolicy", "landfall-records");
+        assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+        let rules = json!([{"apiGroups": [""], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["secrets"]}]);
+        assert_eq!(policy["spec"]["matchConstraints"]["resourceRules"], rules, "nobody is kept from deleting one");
+        let condition = policy["spec"]["matchConditions"][0]["expression"].as_str().unwrap();
+        assert!(condition.contains("object.type.startsWith('landfall.dev/')"), "{condition}");
+        let binding = one(&objects, "ValidatingAdmissionPolicyBinding", "landfall-records");
+        let commands = one(&objects, "ValidatingAdmissionPolicyBinding", "landfall-commands");
+        assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+        assert_eq!(binding["spec"]["matchResources"], commands["spec"]["matchResources"]);
+
+        let right = ("landfall.dev".to_owned(), "deployments/record".to_owned(), "create".to_owned());
+        let holders: BTreeSet<_> = objects
+            .iter()
+            .filter(|object| object["kind"].as_str().is_some_and(|kind| ["Role", "ClusterRole"].contains(&kind)))
+            .filter(|role| role["rules"].is_array() && rights(role).contains(&right))
+            .map(|role| role["metadata"]["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(holders, ["landfall"].into());
+        let own = roles_of(&objects, account);
+        assert!(own.iter().any(|role| rights(role).contains(&right)), "{account}");
+    }
+}
+
 /// Each rule of a role as group, resource and verb.
 fn rights(role: &Value) -> BTreeSet<(String, String, String)> {
     let mut found = BTreeSet::new();
@@ -251,6 +279,7 @@ fn the_operator_itself_writes_status_events_its_lease_and_records_and_nothing_el
                 .collect();
             let allowed: &[&str] = match name {
                 "landfall" => &[
+                    "create deployments/record",
                     "create events",
                     "patch events",
                     "patch deployments/status",

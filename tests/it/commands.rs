@@ -312,6 +312,18 @@ fn adopt_shows_what_the_object_is_and_writes_one_annotation() {
     }
     let written = cluster.written();
     assert_eq!(written[0].body, json!({"metadata": {"annotations": {"landfall.dev/adopt": "shop"}}}));
+
+    // What has no namespace goes to the Deployment of one.
+    cluster.put(
+        "/api/v1/namespaces/tools",
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tools"}}),
+    );
+    let (code, out, err) = run(&mut cluster.landfall(&["adopt", "ns/tools", "shop"]));
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.starts_with("Namespace tools\n"), "{out}");
+    let last = cluster.written().last().unwrap().body.clone();
+    assert_eq!(last, json!({"metadata": {"annotations": {"landfall.dev/adopt": "shop/shop"}}}));
+
     let (code, _, err) = run(&mut cluster.landfall(&["adopt", "gizmo/web", "shop"]));
     assert!(code == 1 && err.contains("the cluster knows no kind gizmo"), "{err}");
     assert_eq!(run(&mut cluster.landfall(&["adopt", "service", "shop"])).0, 2);

@@ -190,7 +190,9 @@ impl State {
         }
         match (parts.method.clone(), path) {
             (Method::GET, "/api") => {
-                json_of(&groups("", "v1", &[("services", "Service", "svc"), ("secrets", "Secret", "")]))
+                let core =
+                    [("services", "Service", "svc"), ("secrets", "Secret", ""), ("namespaces", "Namespace", "ns")];
+                json_of(&groups("", "v1", &core))
             }
             (Method::GET, "/apis") => json_of(&groups("apps", "v1", &[("deployments", "Deployment", "deploy")])),
             (Method::POST, _) if path.ends_with("/selfsubjectreviews") => {
@@ -299,12 +301,13 @@ fn merge(object: &mut Value, patch: &Value) {
     }
 }
 
-/// Discovery of one group with namespaced resources: plural, kind, short name.
+/// Discovery of one group with its resources: plural, kind, short name.
 fn groups(group: &str, version: &str, resources: &[(&str, &str, &str)]) -> Value {
     let resources: Vec<_> = resources
         .iter()
         .map(|(plural, kind, short)| {
-            json!({"resource": plural, "singularResource": kind.to_lowercase(), "scope": "Namespaced", "shortNames": [short],
+            let scope = if *kind == "Namespace" { "Cluster" } else { "Namespaced" };
+            json!({"resource": plural, "singularResource": kind.to_lowercase(), "scope": scope, "shortNames": [short],
                    "responseKind": {"group": group, "version": version, "kind": kind}, "verbs": ["get", "patch"]})
         })
         .collect();

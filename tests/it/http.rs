@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header::CONTENT_TYPE},
 };
 use landfall::{
+    cluster::store::{Store, watch::start},
     server::{
         health::{Health, Role},
         probes::{Probes, router},
@@ -19,6 +20,8 @@ use tokio::{
     time::{Instant, advance},
 };
 use tower::ServiceExt;
+
+use crate::watches::{client, counted};
 
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -33,6 +36,7 @@ pub async fn get(routes: &Router, path: &str) -> (StatusCode, HeaderMap, String)
 struct Process {
     health: watch::Sender<Health>,
     metrics: Arc<Metrics>,
+    store: Store,
     routes: Router,
 }
 
@@ -40,8 +44,9 @@ impl Process {
     fn new() -> Self {
         let (health, probed) = watch::channel(Health::new(LEASE, Instant::now()));
         let metrics = Arc::new(Metrics::new());
-        let routes = router(Probes { health: probed, metrics: Arc::clone(&metrics) });
-        Self { health, metrics, routes }
+        let store = Store::default();
+        let routes = router(Probes { health: probed, metrics: Arc::clone(&metrics), store: store.clone() });
+        Self { health, metrics, store, routes }
     }
 
     fn contact(&self, role: Role) {
@@ -129,6 +134,7 @@ async fn metrics_are_open_metrics_with_every_series_from_the_start() {
         "landfall_lease_transitions_total 0\n",
         "landfall_lease_failures_total{reason=\"TimedOut\"} 0\n",
         "landfall_lease_failures_total{reason=\"Contended\"} 0\n",
+        "landfall_lists_refused{part=\"GRPCRoutes\"} 0\n",
         "process_start_time_seconds 1",
     ] {
         assert!(page.contains(line), "{line} is not in\n{page}");
@@ -145,4 +151,21 @@ async fn there_is_nothing_else_and_nothing_to_write_to() {
     assert_eq!(process.probe("/").await.0, 404);
     let request = Request::builder().method(Method::POST).uri("/livez").body(Body::empty()).unwrap();
     assert_eq!(process.routes.clone().oneshot(request).await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+/// Another replica with the same rights would see no more, and one that is not ready is not asked for its metrics.
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_listed_is_named_and_takes_no_readiness() {
+    let process = Process::new();
+    process.contact(Role::Leader);
+    let some = |path: &str, _| if path.contains("grpcroutes") { StatusCode::FORBIDDEN } else { StatusCode::OK };
+    let watches = start(&client(Arc::new(some)), &[], &process.store, &counted().1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let said = "leader\nthe GRPCRoutes may not be listed: no (HTTP 403 Refused)";
+    assert_eq!(process.probe("/readyz").await, answer(200, said));
+    let (_, _, page) = get(&process.routes, "/metrics").await;
+    for line in ["landfall_lists_refused{part=\"GRPCRoutes\"} 1\n", "landfall_lists_refused{part=\"HTTPRoutes\"} 0\n"] {
+        assert!(page.contains(line), "{line} is not in\n{page}");
+    }
+    drop(watches);
 }

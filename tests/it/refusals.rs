@@ -154,6 +154,10 @@ fn a_package_cannot_claim_what_is_landfalls() {
             );
         }
     }
+    for (api_version, kind) in [("v1", "Secret"), ("v1", "ConfigMap")] {
+        let record = with(object(api_version, kind), "/metadata/labels", json!({"landfall.dev/role": "record"}));
+        refuses(&record, ".metadata.labels: landfall.dev/role is set by Landfall alone: remove it");
+    }
     let adopted = with(map(), "/metadata/annotations", json!({"landfall.dev/adopt": "x"}));
     refuses(&adopted, ".metadata.annotations: landfall.dev/adopt is set by Landfall alone: remove it");
     accepts(&with(map(), "/metadata/labels", json!({"notlandfall.dev/a": "x"})));
@@ -284,6 +288,27 @@ fn secrets_in_plain_text_are_refused_unless_they_are_wanted() {
         &secret("sops"),
         ".sops: Secrets that SOPS has encrypted are not supported yet: name one of the cluster in spec.envFrom of the Deployment",
     );
+}
+
+#[test]
+fn a_package_writes_no_record_of_a_revision() {
+    let typed = |kind: &str| with(object("v1", "Secret"), "/type", json!(kind));
+    let words = "Secrets whose type starts with landfall.dev/ are written by Landfall alone: give it another type";
+    for reserved in ["landfall.dev/revision", "landfall.dev/anything"] {
+        refuses(&typed(reserved), &format!(".type: {words}"));
+        // Not even one that the package brings under another type and an override turns into it.
+        let patch = json!({"type": reserved}).to_string();
+        let overrides = json!({"patches": [{"target": {"kind": "Secret"}, "patch": patch}]});
+        let overrides = serde_json::from_value(overrides).unwrap();
+        let package = package(&[workload("web"), typed("Opaque")]);
+        let source = Source { namespace: NAMESPACE, package: &package, overrides: Some(&overrides), env_from: &[] };
+        let said: Vec<_> = render(&source).unwrap_err().iter().map(ToString::to_string).collect();
+        assert_eq!(said, [format!("spec.workload.manifests[1].type: {words}")]);
+    }
+    for good in ["Opaque", "kubernetes.io/tls", "landfall.devel/revision"] {
+        accepts(&typed(good));
+    }
+    accepts(&with(object("example.test/v1", "Secret"), "/type", json!("landfall.dev/revision")));
 }
 
 #[test]

@@ -334,6 +334,48 @@ fn objects_elsewhere_have_no_owner_and_those_of_others_keep_their_manager() {
     assert_eq!(set["metadata"]["ownerReferences"], reference);
 }
 
+/// A `ClusterRole` of the package, as the API server keeps it for the Deployment `web` of this namespace and uid.
+fn cluster_role_of(owner: &Owner) -> Value {
+    let role =
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "reader"}});
+    let release = release(&[workload("web"), role]);
+    objects::shared_object(&release.shared[0], owner)
+}
+
+#[test]
+fn what_has_no_namespace_belongs_to_the_deployment_of_one() {
+    let ours = owner();
+    let role = cluster_role_of(&ours);
+    assert_eq!(role["metadata"]["annotations"], json!({"landfall.dev/owner": "0c1d"}));
+    assert_eq!(role["metadata"]["labels"]["landfall.dev/deployment"], "web");
+    assert_eq!(role["metadata"]["labels"]["landfall.dev/namespace"], NAMESPACE);
+    assert!(role["metadata"].get("ownerReferences").is_none());
+    assert!(ours.owns(&role));
+
+    let neighbour = Owner { namespace: "bank".to_owned(), uid: "2f3e".to_owned(), ..owner() };
+    let later = Owner { uid: "4a5b".to_owned(), ..owner() };
+    for other in [&neighbour, &later] {
+        assert!(!other.owns(&role) && !ours.owns(&cluster_role_of(other)), "{other:?}");
+    }
+    // As it was marked before there was the uid: by the name alone.
+    let old = with(role.clone(), "/metadata/annotations", json!({}));
+    assert!(!ours.owns(&old) && !neighbour.owns(&old));
+
+    // It is handed over to the one of a namespace, and not to all of a name.
+    let offered = |value: &str| with(role.clone(), "/metadata/annotations", json!({"landfall.dev/adopt": value}));
+    assert_eq!(neighbour.adoption(&role), "bank/web");
+    assert!(neighbour.owns(&offered("bank/web")) && !ours.owns(&offered("bank/web")));
+    assert!(!neighbour.owns(&offered("web")) && !ours.owns(&offered("web")));
+
+    // Beside the Deployment the API server knows the owner, and an annotation that says so is not enough.
+    let beside =
+        |metadata: Value| with(with(role.clone(), "/metadata", metadata), "/metadata/namespace", json!(NAMESPACE));
+    assert!(!ours.owns(&beside(json!({"annotations": {"landfall.dev/owner": "0c1d"}}))));
+    assert!(ours.owns(&beside(json!({"annotations": {"landfall.dev/adopt": "web"}}))));
+    assert!(ours.owns(&beside(json!({"ownerReferences": [{"uid": "0c1d"}]}))));
+    assert_eq!(ours.adoption(&beside(json!({}))), "web");
+}
+
 #[test]
 fn workloads_move_in_proportion() {
     for (base, pods, desired, expected) in

@@ -108,6 +108,27 @@ fn a_package_is_named_after_its_name_and_version() {
 }
 
 #[test]
+fn a_deployment_has_a_name_that_can_be_a_label() {
+    let named = |length: usize| with(deployment(), [("/metadata/name", json!("x".repeat(length)))]);
+    accepts(&named(63));
+    refuses(&named(64), "a Deployment's name has at most 63 characters");
+    accepts(&with(deployment(), [("/metadata/name", json!("shop.eu-1"))]));
+}
+
+#[test]
+fn the_account_of_a_profile_is_the_name_of_one() {
+    let account = |name: &str| with(profile(), [("/spec/target/serviceAccount", json!(name))]);
+    for good in ["release", "release-1.eu", "0", &"x".repeat(253)] {
+        accepts(&account(good));
+    }
+    for bad in
+        ["", "Release", "a:b", "kube-system:default", "a/b", "a b", "-a", "a-", "a..b", ".a", "a\n", &"x".repeat(254)]
+    {
+        refuses(&account(bad), "spec.target.serviceAccount");
+    }
+}
+
+#[test]
 fn a_version_is_semantic_and_lower_case() {
     for bad in ["1.0.0-RC1", "v1.0.0", "1.0.0+build", "1.0.x"] {
         refuses(

@@ -20,9 +20,9 @@ use serde_json::json;
 use tower::BoxError;
 
 /// What the API server does with a request; `true` is a watch.
-type Answer = Arc<dyn Fn(&str, bool) -> StatusCode + Send + Sync>;
+pub type Answer = Arc<dyn Fn(&str, bool) -> StatusCode + Send + Sync>;
 
-fn client(answer: Answer) -> Client {
+pub fn client(answer: Answer) -> Client {
     let service = tower::service_fn(move |request: Request<kube::client::Body>| {
         let watches = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         let code = answer(request.uri().path(), watches);
@@ -57,7 +57,7 @@ fn trusted_later(store: &Store, part: Part) -> Result<(), String> {
 }
 
 /// A listener, and how often it was told something.
-fn counted() -> (Arc<Mutex<usize>>, Listener) {
+pub fn counted() -> (Arc<Mutex<usize>>, Listener) {
     let said = Arc::new(Mutex::new(0));
     let count = Arc::clone(&said);
     (said, Arc::new(move |_| *count.lock().unwrap() += 1))
@@ -113,4 +113,45 @@ async fn kinds_of_routes_that_are_not_installed_are_said_to_be_absent_once() {
     assert!(store.is_synced());
     assert_eq!(*said.lock().unwrap(), Part::ALL.len());
     drop(watches);
+}
+
+/// What waiting does not change keeps nobody waiting, and is said by name; what may pass is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_may_not_be_listed_stops_what_rests_on_it_and_nothing_else() {
+    for (code, answered) in [(StatusCode::FORBIDDEN, true), (StatusCode::SERVICE_UNAVAILABLE, false)] {
+        let granted = Arc::new(Mutex::new(false));
+        let grants = Arc::clone(&granted);
+        let some = move |path: &str, _| {
+            if path.contains("grpcroutes") && !*grants.lock().unwrap() { code } else { StatusCode::OK }
+        };
+        let store = Store::default();
+        let (said, listener) = counted();
+        let watches = start(&client(Arc::new(some)), &[], &store, &listener);
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        assert_eq!(store.is_synced(), answered, "{code}");
+        assert_eq!(
+            *said.lock().unwrap(),
+            Part::ALL.len(),
+            "once for each list, and once for the one that there is not"
+        );
+        let (cause, word) =
+            (format!("no (HTTP {} Refused)", code.as_u16()), if answered { "may not be" } else { "have not been" });
+        let refused = trusted_later(&store, Part::GrpcRoutes).unwrap_err();
+        assert!(
+            refused.starts_with(&format!("the GRPCRoutes {word} listed")) && refused.ends_with(&cause),
+            "{refused}"
+        );
+        let refusals: Vec<_> = store.refusals().into_iter().collect();
+        assert_eq!(refusals, if answered { vec![(Part::GrpcRoutes, cause)] } else { vec![] });
+        for part in Part::ALL.into_iter().filter(|part| *part != Part::GrpcRoutes) {
+            assert_eq!(trusted_later(&store, part), Ok(()), "{part:?}");
+        }
+
+        *granted.lock().unwrap() = true;
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        assert!(store.is_synced() && store.refusals().is_empty());
+        assert_eq!(trusted_later(&store, Part::GrpcRoutes), Ok(()));
+        assert_eq!(*said.lock().unwrap(), Part::ALL.len() + 1, "everybody looks again");
+        drop(watches);
+    }
 }

@@ -103,6 +103,8 @@ impl Part {
 struct Watched {
     synced: bool,
     failing: Option<(Instant, String)>,
+    /// Whether the account may not list it, as the API server said last.
+    refused: bool,
 }
 
 #[derive(Default)]
@@ -238,10 +240,19 @@ impl Store {
         }
     }
 
-    /// Whether the first list of every part has arrived.
+    /// Whether every part has been answered: its first list has arrived, or the account may not have it, which no waiting
+    /// changes. What such a part would say stays unknown, see [`Store::trusted`].
     pub fn is_synced(&self) -> bool {
         let tables = self.read();
-        !tables.watched.is_empty() && tables.watched.values().all(|watched| watched.synced)
+        !tables.watched.is_empty() && tables.watched.values().all(|watched| watched.synced || watched.refused)
+    }
+
+    /// The parts that the account may not list, and what the API server says to that.
+    pub fn refusals(&self) -> BTreeMap<Part, String> {
+        let tables = self.read();
+        let refused = tables.watched.iter().filter(|(_, watched)| watched.refused);
+        let cause = |watched: &Watched| watched.failing.as_ref().map(|(_, cause)| cause.clone()).unwrap_or_default();
+        refused.map(|((part, _), watched)| (*part, cause(watched))).collect()
     }
 
     /// Whether all that is wanted in a namespace has been listed: its Packages, Profiles and Deployments.
@@ -264,7 +275,8 @@ impl Store {
         let watched = one.or_else(|| tables.watched.get(&(part, String::new()))).cloned().unwrap_or_default();
         if !watched.synced {
             let cause = watched.failing.map(|(_, cause)| format!(": {cause}")).unwrap_or_default();
-            return Err(format!("the {} have not been listed yet{cause}", part.word()));
+            let what = if watched.refused { "may not be listed" } else { "have not been listed yet" };
+            return Err(format!("the {} {what}{cause}", part.word()));
         }
         match watched.failing {
             Some((since, cause)) if now.saturating_duration_since(since) > TRUST => {
@@ -279,6 +291,7 @@ impl Store {
         self.mark(part, namespace, |watched| {
             watched.synced = outcome.is_ok();
             watched.failing = outcome.err().map(|cause| (Instant::now(), cause));
+            watched.refused = false;
         });
     }
 

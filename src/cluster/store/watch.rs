@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use super::{
-    Key, Part, Store, Tables,
+    Key, Part, Store, Tables, Watched,
     table::{Item, News, Table},
     view::{
         JobObject, JobView, PackageView, ReplicaSetObject, ReplicaSetView, RouteView, ServiceObject, ServiceView,
@@ -272,7 +272,7 @@ impl<V: Item> Sink<V> {
             }
             Event::Delete(object) => self.drop(read(object)),
         }
-        self.store.mark(self.part, &self.scope, |watched| watched.failing = None);
+        self.store.mark(self.part, &self.scope, |watched| (watched.failing, watched.refused) = (None, false));
     }
 
     /// There are none. It is said once and not at every try.
@@ -286,7 +286,7 @@ impl<V: Item> Sink<V> {
         let mut news = !gone.is_empty();
         self.store.mark(self.part, &self.scope, |watched| {
             news |= !watched.synced || watched.failing.is_some();
-            (watched.synced, watched.failing) = (true, None);
+            *watched = Watched { synced: true, ..Watched::default() };
         });
         if news {
             (self.listener)(Change::Listed(self.part));
@@ -325,21 +325,32 @@ impl<V: Item> Sink<V> {
     }
 
     fn failed(&self, error: watcher::Error) {
+        let mut refused = false;
         let cause = match explain(error) {
             // A router's kind that is not installed has no objects; its definition may come later.
             Some(error) if error.is_absent() && matches!(self.part, Part::HttpRoutes | Part::GrpcRoutes) => {
                 return self.nothing();
             }
-            Some(error) => error.to_string(),
+            Some(error) => {
+                refused = error.is_forbidden();
+                error.to_string()
+            }
             None => "the API server ended it".to_owned(),
         };
         debug!(part = self.part.word(), cause, "a watch broke and starts again");
         let mut first = false;
         self.store.mark(self.part, &self.scope, |watched| {
-            first = watched.failing.is_none();
+            // What was refused once stays refused until it is given, whatever else goes wrong meanwhile.
+            refused &= !watched.refused;
+            watched.refused |= refused;
+            first = watched.failing.is_none() || refused;
             let since = watched.failing.take().map_or_else(Instant::now, |(since, _)| since);
             watched.failing = Some((since, cause.clone()));
         });
+        if refused {
+            let (part, namespace) = (self.part.word(), &self.scope);
+            warn!(part, namespace, cause, "objects may not be listed: what rests on them is not decided");
+        }
         if first {
             (self.listener)(Change::Listed(self.part));
         }

@@ -101,7 +101,7 @@ fn word(measurement: &Measurement) -> &'static str {
 pub async fn pods(scene: &Scene<'_>, revision: &Revision) -> Trouble {
     let place = Place::named("v1", "Pod", &scene.ground.namespace, "");
     let labels = format!("{DEPLOYMENT_LABEL}={},{POD_HASH_LABEL}={revision}", scene.key.name);
-    let listed = scene.operator.writer.list(&Account::Own, &place, &labels).await.unwrap_or_default();
-    let pods = listed.into_iter().filter_map(|pod: Value| serde_json::from_value(pod).ok());
-    trouble(&pods.map(|pod| summary(&pod)).collect::<Vec<_>>())
+    let told = |pod: Value| serde_json::from_value(pod).ok().map(|pod| summary(&pod));
+    let listed = scene.operator.writer.list(&Account::Own, &place, &labels, told).await.unwrap_or_default();
+    trouble(&listed.into_iter().flatten().collect::<Vec<_>>())
 }

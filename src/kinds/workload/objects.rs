@@ -10,8 +10,9 @@ use super::{
     render::Refusal,
 };
 use crate::api::{
-    DEPLOYMENT_LABEL, EXPOSE_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, NO_REVISION, POD_HASH_LABEL,
-    REPLICAS_ANNOTATION, REVISION_LABEL, ROLE_LABEL, Role, SELECTS_ANNOTATION, crd,
+    ADOPT_ANNOTATION, DEPLOYMENT_LABEL, EXPOSE_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, NAMESPACE_LABEL, NO_REVISION,
+    OWNER_ANNOTATION, POD_HASH_LABEL, REPLICAS_ANNOTATION, REVISION_LABEL, ROLE_LABEL, Role, SELECTS_ANNOTATION,
+    WORKLOADS_ANNOTATION, crd,
     names::{derived, label_value},
 };
 
@@ -45,9 +46,31 @@ impl Owner {
             set(object, &["metadata", "labels", MANAGED_BY_LABEL], json!(MANAGED_BY));
         }
         // An owner in another namespace makes the garbage collector delete the object.
-        if text(object, "/metadata/namespace") == self.namespace {
+        if self.is_beside(object) {
             set(object, &["metadata", "ownerReferences"], json!([self.reference()]));
+        } else {
+            set(object, &["metadata", "labels", NAMESPACE_LABEL], json!(self.namespace));
+            set(object, &["metadata", "annotations", OWNER_ANNOTATION], json!(self.uid));
         }
+    }
+
+    fn is_beside(&self, object: &Value) -> bool {
+        text(object, "/metadata/namespace") == self.namespace
+    }
+
+    /// Whether an object of the cluster belongs to this Deployment, or was handed over to it. Names and labels say nothing:
+    /// Deployments of other namespaces have the same, and what a former one of this name left may be another tenant's.
+    pub fn owns(&self, live: &Value) -> bool {
+        let mut owners = list(live, "/metadata/ownerReferences").iter();
+        let controlled = owners.any(|reference| text(reference, "/uid") == self.uid);
+        let annotation = |key: &str| live.pointer("/metadata/annotations")?.get(key)?.as_str();
+        let marked = !self.is_beside(live) && annotation(OWNER_ANNOTATION) == Some(&self.uid);
+        controlled || marked || annotation(ADOPT_ANNOTATION) == Some(&self.adoption(live))
+    }
+
+    /// The value of the annotation that hands this object over.
+    pub fn adoption(&self, live: &Value) -> String {
+        if self.is_beside(live) { self.name.clone() } else { format!("{}/{}", self.namespace, self.name) }
     }
 
     /// The reference by which the garbage collector deletes an object with its owner.
@@ -156,6 +179,7 @@ impl Release {
             set(&mut object, &["spec", "minReadySeconds"], spec("minReadySeconds"));
         }
         set(&mut object, &["metadata", "annotations", REPLICAS_ANNOTATION], json!(self.base(workload).to_string()));
+        set(&mut object, &["metadata", "annotations", WORKLOADS_ANNOTATION], json!(self.workloads.len().to_string()));
         // The label in the selector is enough: no pod of another Deployment has this hash and the package's own labels.
         set(&mut object, &["spec", "selector", "matchLabels", POD_HASH_LABEL], json!(self.hash));
         let labels = ["spec", "template", "metadata", "labels"];

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     autoscaler, deployment,
+    json::text,
     manifest::Item,
     metadata, objects,
     parts::{Package, is_workload},
@@ -42,6 +43,7 @@ pub fn refusals(items: &[Item], workload: &Workload, namespace: &str) -> Vec<Ref
     for item in items {
         found.extend(kind(item));
         found.extend(metadata::refusals(item, &package, namespace));
+        found.extend(reserved_type(item));
         found.extend(plain_secret(item, workload));
         found.extend(deployment::refusals(item, items));
         found.extend(claimed_selector(item));
@@ -78,6 +80,15 @@ fn kind(item: &Item) -> Option<Refusal> {
         return Some(item.refuse("apiVersion", message));
     }
     None
+}
+
+/// A Secret of such a type says what is carried out: only the operator writes one.
+fn reserved_type(item: &Item) -> Option<Refusal> {
+    let reserved = format!("{GROUP}/");
+    let claimed = item.is("", "Secret") && text(&item.object, "/type").starts_with(&reserved);
+    let message =
+        format!("Secrets whose type starts with {reserved} are written by Landfall alone: give it another type");
+    claimed.then(|| item.refuse("type", message))
 }
 
 fn plain_secret(item: &Item, workload: &Workload) -> Option<Refusal> {

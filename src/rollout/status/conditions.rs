@@ -171,7 +171,7 @@ fn stalled(scene: &Scene<'_>, status: &DeploymentStatus, stand: Stand) -> Said {
 
 fn healthy(scene: &Scene<'_>, health: &Judgement) -> Said {
     let (status, reason) = match health.word {
-        _ if scene.known.is_none() => (Status::Unknown, Reason::NoAnswer),
+        _ if scene.known.is_err() => (Status::Unknown, Reason::NoAnswer),
         Some(Health::Healthy) => (Status::True, Reason::Healthy),
         Some(Health::Degraded) => (Status::False, Reason::Degraded),
         Some(Health::Unhealthy | Health::Unknown) => (Status::False, Reason::Unhealthy),
@@ -186,15 +186,13 @@ fn split(traffic: &Traffic) -> String {
 }
 
 fn verified(scene: &Scene<'_>, status: &DeploymentStatus) -> Said {
-    let (value, reason, message) = match &status.traffic {
-        _ if scene.known.is_none() => {
-            (Status::Unknown, Reason::NoAnswer, "the cluster was not seen completely".to_owned())
-        }
-        None => (Status::Unknown, Reason::Pending, "there is no traffic yet".to_owned()),
-        Some(traffic) if traffic.verified => {
+    let (value, reason, message) = match (&scene.known, &status.traffic) {
+        (Err(cause), _) => (Status::Unknown, Reason::NoAnswer, Scene::unseen(cause)),
+        (_, None) => (Status::Unknown, Reason::Pending, "there is no traffic yet".to_owned()),
+        (_, Some(traffic)) if traffic.verified => {
             (Status::True, Reason::Acknowledged, format!("{} is in force", split(traffic)))
         }
-        Some(traffic) => (
+        (_, Some(traffic)) => (
             Status::False,
             Reason::Settling,
             format!("{} is written, and not yet known to be in force", split(traffic)),

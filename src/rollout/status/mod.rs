@@ -118,8 +118,8 @@ pub struct View<'a> {
 /// A view, and what several parts of the status need from it.
 struct Scene<'a> {
     view: &'a View<'a>,
-    /// The world, if all of it was seen.
-    known: Option<Known>,
+    /// The world, if all of it was seen; else why not.
+    known: Result<Known, String>,
     /// The run as the status names it.
     run: Option<RunStatus>,
     /// Whether the status before is about the same run.
@@ -128,11 +128,16 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     fn new(view: &'a View<'a>) -> Self {
-        let known = view.observed.known().ok();
+        let known = view.observed.known();
         let run = runs::run(view);
         let before = view.prior.and_then(|prior| prior.run.as_ref());
         let same_run = run.as_ref().zip(before).is_some_and(|(run, before)| run.id == before.id);
         Self { view, known, run, same_run }
+    }
+
+    /// That not all of the world was seen, and why.
+    fn unseen(cause: &str) -> String {
+        format!("the cluster was not seen completely: {cause}")
     }
 
     fn state(&self) -> &'a State {

@@ -21,7 +21,7 @@ pub(super) struct Judgement {
 
 /// The instances of all revisions; none where they were not seen.
 pub(super) fn instances(scene: &Scene<'_>) -> Option<Instances> {
-    let known = scene.known.as_ref()?;
+    let known = scene.known.as_ref().ok()?;
     let wanted = if scene.state().stopped.is_some() { 0 } else { scene.view.desired };
     let scale: u32 = known.revisions.values().map(|pods| pods.scale).sum();
     let ready: u32 = known.revisions.values().map(|pods| pods.ready).sum();
@@ -31,14 +31,14 @@ pub(super) fn instances(scene: &Scene<'_>) -> Option<Instances> {
 /// The number that an autoscaler sees: the instances that exist or are being made.
 pub(super) fn replicas(scene: &Scene<'_>) -> Option<i32> {
     match &scene.known {
-        Some(known) => Some(number(known.revisions.values().map(|pods| pods.scale).sum::<u32>())),
-        None => scene.view.prior.and_then(|prior| prior.replicas),
+        Ok(known) => Some(number(known.revisions.values().map(|pods| pods.scale).sum::<u32>())),
+        Err(_) => scene.view.prior.and_then(|prior| prior.replicas),
     }
 }
 
 /// The shares of the traffic; none before there is any.
 pub(super) fn traffic(scene: &Scene<'_>) -> Option<Traffic> {
-    let Some(known) = &scene.known else {
+    let Ok(known) = &scene.known else {
         let before = scene.view.prior.and_then(|prior| prior.traffic.clone());
         return before.map(|before| Traffic { verified: false, ..before });
     };
@@ -79,9 +79,9 @@ fn part(service: Option<&Service>, revision: &Revision) -> u32 {
 /// Whether all is well with what has traffic, or had it last.
 pub(super) fn health(scene: &Scene<'_>, checks: &[CheckStatus]) -> Judgement {
     let judged = |word, message| Judgement { word, message };
-    let Some(known) = &scene.known else {
-        let before = scene.view.prior.and_then(|prior| prior.health);
-        return judged(before, "the cluster was not seen completely".to_owned());
+    let known = match &scene.known {
+        Ok(known) => known,
+        Err(cause) => return judged(scene.view.prior.and_then(|prior| prior.health), Scene::unseen(cause)),
     };
     let state = scene.state();
     if state.stopped.is_some() {

@@ -1,16 +1,19 @@
 //! A package gets no further than its namespace's service account, and takes nothing that belongs to others.
 
-use std::process::Command;
+use std::{fmt::Debug, process::Command};
 
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Service, ServiceAccount},
-    rbac::v1::ClusterRoleBinding,
+    rbac::v1::{ClusterRole, ClusterRoleBinding},
+    scheduling::v1::PriorityClass,
 };
 use kube::{
-    Api,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams},
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    core::ClusterResourceScope,
 };
 use landfall::api::{condition::ConditionReason, deployment_status::Phase};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
@@ -115,6 +118,60 @@ async fn what_belongs_to_others_is_left_alone_until_they_hand_it_over() {
     let map = stage.world.api::<ConfigMap>().get("settings").await.unwrap();
     assert_eq!(map.data.unwrap()["value"], "ours");
     assert_eq!(map.metadata.owner_references.unwrap()[0].name, "web");
+    stage.end().await;
+}
+
+/// What belongs to the cluster and is there for a test, by kind.
+async fn make_for_all<K>(stage: &Stage, object: Value) -> Api<K>
+where
+    K: Resource<Scope = ClusterResourceScope, DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let api: Api<K> = Api::all(stage.world.client.clone());
+    api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    api
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_namespace_is_not_taken_from_a_deployment_of_the_same_name_elsewhere() {
+    let stage = plain_stage("clusterwide", SWIFT).await;
+    let name = stage.world.namespace.clone();
+    let rules = json!([{"apiGroups": ["scheduling.k8s.io"], "resources": ["priorityclasses"], "verbs": ["*"]}]);
+    let roles: Api<ClusterRole> = make_for_all(&stage, json!({"metadata": {"name": name}, "rules": rules})).await;
+    let binding = json!({
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": "landfall-deployer", "namespace": name}],
+    });
+    let bindings: Api<ClusterRoleBinding> = make_for_all(&stage, binding).await;
+    let labels = json!({"landfall.dev/deployment": "web", "landfall.dev/namespace": "elsewhere"});
+    let theirs = json!({
+        "metadata": {"name": name, "labels": labels, "annotations": {"landfall.dev/owner": "another"}}, "value": 1,
+    });
+    let classes: Api<PriorityClass> = make_for_all(&stage, theirs).await;
+    let class = json!({
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": 1,
+    });
+    stage.apply(&package("1.0.0", &small_with("1.0.0", [class]))).await;
+    stage.want("1.0.0").await;
+
+    let said = stalled(&stage, ConditionReason::ObjectNotOwned).await;
+    let remedy = format!("priorityclass {name} landfall.dev/adopt={name}/web");
+    assert!(said.contains(&remedy), "{said}");
+    assert_eq!(classes.get(&name).await.unwrap().annotations()["landfall.dev/owner"], "another");
+
+    let adopt = ["adopt", &format!("priorityclass/{name}"), "web", "--namespace", &name];
+    let adopt = Command::new(env!("CARGO_BIN_EXE_landfall")).args(adopt).output().unwrap();
+    assert!(adopt.status.success(), "{}", String::from_utf8_lossy(&adopt.stderr));
+    assert_eq!(stage.ended().await.phase, Some(Phase::Succeeded));
+    let class = classes.get(&name).await.unwrap();
+    let uid = stage.deployments().get("web").await.unwrap().metadata.uid.unwrap();
+    assert_eq!(class.annotations()["landfall.dev/owner"], uid);
+    assert_eq!(class.labels()["landfall.dev/namespace"], name);
+    assert!(class.owner_references().is_empty());
+
+    classes.delete(&name, &DeleteParams::default()).await.unwrap();
+    bindings.delete(&name, &DeleteParams::default()).await.unwrap();
+    roles.delete(&name, &DeleteParams::default()).await.unwrap();
     stage.end().await;
 }
 

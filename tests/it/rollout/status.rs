@@ -120,7 +120,7 @@ impl Desk {
             Seen::Present(pods) => pods.clone(),
             _ => BTreeMap::new(),
         };
-        pods.insert(name.clone(), Pods { scale: 2, ready, outdated: 0 });
+        pods.insert(name.clone(), Pods { scale: 2, ready, ..Pods::default() });
         self.observed.revisions = Seen::Present(pods);
         let endpoints = [(name.clone(), ready)].into();
         let service = Service { selects: [name].into(), endpoints, version: 1 };
@@ -256,7 +256,23 @@ fn what_was_not_seen_is_told_as_it_was() {
     );
     assert_eq!(condition(&status, Type::Healthy).reason, Reason::NoAnswer);
     assert_eq!(condition(&status, Type::TrafficVerified).status, Is::Unknown);
+    for about in [Type::Healthy, Type::TrafficVerified] {
+        let said = "the cluster was not seen completely: the revisions: no answer";
+        assert_eq!(condition(&status, about).message, said);
+    }
     assert!(!status.traffic.unwrap().verified);
+}
+
+/// A route that cannot be seen may send requests somewhere, whether the package has one or not.
+#[test]
+fn nothing_begins_before_the_routes_were_seen_and_it_is_said_why() {
+    let mut desk = Desk::new(json!({}));
+    desk.observed.route = Seen::Unknown("the GRPCRoutes may not be listed: forbidden".to_owned());
+    let status = desk.look();
+    let waits = status.waiting_for.clone().unwrap();
+    assert_eq!(waits, "a complete view of the cluster: the route: the GRPCRoutes may not be listed: forbidden");
+    assert_eq!((status.phase, status.run.is_none()), (Some(Phase::Pending), true));
+    assert!(condition(&status, Type::Healthy).message.ends_with("the GRPCRoutes may not be listed: forbidden"));
 }
 
 #[test]
@@ -276,8 +292,8 @@ fn without_a_router_the_share_is_the_real_one() {
     desk.wanted = "v2";
     desk.look();
     let [v1, v2] = ["v1", "v2"].map(|name| Revision(name.to_owned()));
-    let pods = Pods { scale: 2, ready: 2, outdated: 0 };
-    let new = Pods { scale: 1, ready: 1, outdated: 0 };
+    let pods = Pods { scale: 2, ready: 2, ..Pods::default() };
+    let new = Pods { scale: 1, ready: 1, ..Pods::default() };
     desk.observed.revisions = Seen::Present([(v1.clone(), pods), (v2.clone(), new)].into());
     let endpoints = [(v1.clone(), 2), (v2.clone(), 1)].into();
     desk.observed.stable = Seen::Present(Service { selects: [v1, v2].into(), endpoints, version: 2 });

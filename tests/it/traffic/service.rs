@@ -22,7 +22,7 @@ fn counts(revisions: &[(&str, u32)]) -> BTreeMap<Revision, u32> {
 
 /// Revisions, each with its scale and how many of its pods are ready.
 fn pods(revisions: &[(&str, u32, u32)]) -> BTreeMap<Revision, Pods> {
-    let pods = |scale, ready| Pods { scale, ready, outdated: 0 };
+    let pods = |scale, ready| Pods { scale, ready, ..Pods::default() };
     revisions.iter().map(|(revision, scale, ready)| (Revision((*revision).to_owned()), pods(*scale, *ready))).collect()
 }
 
