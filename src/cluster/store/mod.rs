@@ -4,6 +4,7 @@
 //! fill it ([`watch`]); the answers to the operator's own writes are put in as well, so that the next look is not older
 //! than the last write. It decides nothing, and a look says of each part whether it can be trusted.
 
+mod lean;
 pub mod table;
 pub mod view;
 pub mod watch;

@@ -13,10 +13,7 @@ use futures::StreamExt;
 use k8s_openapi::api::{apps::v1::ReplicaSet, batch::v1::Job, core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client, Resource,
-    core::{
-        ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, NamespaceResourceScope,
-        error_boundary::InvalidObject,
-    },
+    core::{ApiResource, DynamicObject, GroupVersionKind, NamespaceResourceScope, error_boundary::InvalidObject},
     runtime::{
         utils::Backoff,
         watcher,
@@ -29,6 +26,7 @@ use tracing::{debug, warn};
 
 use super::{
     Key, Part, Store, Tables, Watched,
+    lean::{Lean, Parted},
     table::{Item, News, Table},
     view::{
         JobObject, JobView, PackageView, ReplicaSetObject, ReplicaSetView, RouteView, ServiceObject, ServiceView,
@@ -85,36 +83,25 @@ fn watch_all(tasks: &mut JoinSet<()>, watch: Watch<'_>) {
     let all = watcher::Config::default().page_size(PAGE);
     let ours = all.clone().labels(DEPLOYMENT_LABEL);
     let package = |package| PackageView::of(&package);
-    watch.guarded::<Package, _>(tasks, (Part::Packages, &all), package, |tables| &mut tables.packages);
-    let profile = |profile| Some(whole(profile));
-    watch.guarded::<Profile, _>(tasks, (Part::Profiles, &all), profile, |tables| &mut tables.profiles);
+    watch.lean::<Package, _>(tasks, (Part::Packages, &all, watch.typed()), package, |tables| &mut tables.packages);
+    watch.lean::<Profile, _>(tasks, (Part::Profiles, &all, watch.typed()), Some, |tables| &mut tables.profiles);
     let deployment = |deployment| Some(trimmed(deployment));
-    watch.guarded::<Deployment, _>(tasks, (Part::Deployments, &all), deployment, |tables| &mut tables.deployments);
-    let kind = ApiResource::erase::<ReplicaSet>(&());
-    let api = watch.api::<ReplicaSetObject>(&kind);
-    watch.plain(
-        tasks,
-        (Part::ReplicaSets, &ours, api),
-        |set| ReplicaSetView::of(&set),
-        |tables| &mut tables.replica_sets,
-    );
-    let kind = ApiResource::erase::<Service>(&());
-    let api = watch.api::<ServiceObject>(&kind);
-    watch.plain(
-        tasks,
-        (Part::Services, &ours, api),
-        |service| ServiceView::of(&service),
-        |tables| &mut tables.services,
-    );
+    watch.lean(tasks, (Part::Deployments, &all, watch.typed()), deployment, |tables| &mut tables.deployments);
+    let api = watch.api(&ApiResource::erase::<ReplicaSet>(&()));
+    let set = |set: ReplicaSetObject| ReplicaSetView::of(&set);
+    watch.lean(tasks, (Part::ReplicaSets, &ours, api), set, |tables| &mut tables.replica_sets);
+    let api = watch.api(&ApiResource::erase::<Service>(&()));
+    let service = |service: ServiceObject| ServiceView::of(&service);
+    watch.lean(tasks, (Part::Services, &ours, api), service, |tables| &mut tables.services);
+    let api = watch.api(&ApiResource::erase::<Job>(&()));
+    let job = |job: JobObject| JobView::of(&job);
+    watch.lean(tasks, (Part::Jobs, &ours, api), job, |tables| &mut tables.jobs);
     let api = watch.typed::<EndpointSlice>();
     watch.plain(tasks, (Part::Slices, &ours, api), |slice| SliceView::of(&slice), |tables| &mut tables.slices);
     let api = watch.api::<DynamicObject>(&route_kind("HTTPRoute", "httproutes"));
     watch.plain(tasks, (Part::HttpRoutes, &ours, api), route, |tables| &mut tables.http_routes);
     let api = watch.api::<DynamicObject>(&route_kind("GRPCRoute", "grpcroutes"));
     watch.plain(tasks, (Part::GrpcRoutes, &ours, api), route, |tables| &mut tables.grpc_routes);
-    let kind = ApiResource::erase::<Job>(&());
-    let api = watch.api::<JobObject>(&kind);
-    watch.plain(tasks, (Part::Jobs, &ours, api), |job| JobView::of(&job), |tables| &mut tables.jobs);
 }
 
 /// The kinds of routes are no part of the client's types.
@@ -122,14 +109,8 @@ fn route_kind(kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind), plural)
 }
 
-fn whole<K: Resource>(mut object: K) -> K {
-    object.meta_mut().managed_fields = None;
-    object
-}
-
 /// Without what only other programs read.
-fn trimmed(deployment: Deployment) -> Deployment {
-    let mut deployment = whole(deployment);
+fn trimmed(mut deployment: Deployment) -> Deployment {
     if let Some(annotations) = &mut deployment.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
@@ -172,26 +153,20 @@ impl Watch<'_> {
         }
     }
 
-    /// Watches one of Landfall's own kinds, whose objects may be of another release and not be readable.
-    fn guarded<K, V>(
+    /// Watches objects that may be of another release and not be readable, or that have more in them than is read.
+    fn lean<K, V>(
         &self,
         tasks: &mut JoinSet<()>,
-        (part, config): (Part, &watcher::Config),
+        (part, config, api): (Part, &watcher::Config, Api<Lean<K>>),
         project: fn(K) -> Option<V>,
         place: Place<V>,
     ) where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + Debug
-            + DeserializeOwned
-            + Send
-            + Sync
-            + 'static,
+        K: Parted + Resource + Clone + Debug + Send + Sync + 'static,
         V: Item + Send + Sync + 'static,
     {
         let sink = self.sink(part, place);
-        let read = move |object: DeserializeGuard<K>| object.0.map(project).map_err(Box::new);
-        tasks.spawn(run(self.typed(), config.clone(), read, sink));
+        let read = move |object: Lean<K>| object.0.map(project);
+        tasks.spawn(run(api, config.clone(), read, sink));
     }
 
     fn sink<V>(&self, part: Part, place: Place<V>) -> Sink<V> {
