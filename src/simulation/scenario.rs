@@ -51,7 +51,7 @@ pub struct Expect {
 }
 
 /// What happens, when the one before it has happened and its own time has come.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Event {
     /// Seconds after the event before it.

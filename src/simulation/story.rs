@@ -22,6 +22,8 @@ use crate::simulation::{
 const SLOWER: u64 = 6;
 /// The longest story, in seconds: a week.
 const LONGEST: u64 = 7 * 24 * 3600;
+/// How many former revisions are kept.
+pub const KEPT: usize = 2;
 /// How many seconds nothing changes after the end.
 const QUIET: u32 = 12;
 
@@ -139,7 +141,7 @@ impl<W: Witness> Story<'_, W> {
             desired: self.scenario.pods,
             pace: Pace::Go,
             power: Power::Up,
-            keep: 2,
+            keep: KEPT,
         });
         if let Some(name) = &event.want {
             wanted.revision = revision(name);

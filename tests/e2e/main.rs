@@ -7,6 +7,7 @@ mod admission;
 mod appliers;
 mod argocd;
 mod chart;
+mod goldens;
 mod helm;
 mod operator;
 mod rehearsal;

@@ -1,5 +1,5 @@
 //! Sees everything that happens to the rollout of `web`, in order and with its time: the weights that are written, the
-//! pods that are asked for, and the statuses.
+//! pods that are asked for, what the Services select, and the statuses.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,14 +9,21 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, future, stream::select_all};
-use k8s_openapi::{api::apps::v1::ReplicaSet, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    api::{apps::v1::ReplicaSet, core::v1::Service},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Resource, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams},
     core::GroupVersionKind,
     runtime::{WatchStreamExt, watcher},
 };
-use landfall::api::{deployment::Deployment, deployment_status::DeploymentStatus};
+use landfall::{
+    api::{ROLE_LABEL, Role, SELECTS_ANNOTATION, deployment::Deployment, deployment_status::DeploymentStatus},
+    engine::observed::Acknowledged,
+    traffic::{acknowledge::acknowledged, service::Selector},
+};
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{mpsc, watch},
@@ -28,11 +35,12 @@ use super::{NAME, Stage};
 /// How long the next thing may take to happen.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// What a rollout owns.
-const OWNED: &str = "landfall.dev/deployment";
+/// What the rollout of [`NAME`] owns.
+const OWNED: &str = "landfall.dev/deployment=web";
 
 const ROUTE: &str = "HTTPRoute";
 const SET: &str = "ReplicaSet";
+const SERVICE: &str = "Service";
 const DEPLOYMENT: &str = "Deployment";
 
 /// One thing that was seen.
@@ -42,6 +50,8 @@ pub enum Sight {
     Weight(u64),
     /// The pods that a revision is asked to have.
     Scale { revision: String, pods: i32 },
+    /// The revisions that a Service is meant to select: the one that clients know, or the candidate's.
+    Selects { role: Role, revisions: Vec<String> },
     /// What the operator says.
     Status(Box<DeploymentStatus>),
 }
@@ -58,7 +68,7 @@ pub struct Event {
 /// An object that is watched: its kind and name.
 type Subject = (&'static str, String);
 
-/// Somebody who watches. Route, pods and status are seen by a watch each, and one may be seconds behind another on a busy
+/// Somebody who watches. Route, pods, Services and status are seen by a watch each, and one may be seconds behind another on a busy
 /// machine: the versions of the objects tell the order, and what is asked of the witness waits until all are seen.
 pub struct Witness {
     log: Arc<Mutex<Vec<Event>>>,
@@ -66,6 +76,7 @@ pub struct Witness {
     newest: watch::Receiver<BTreeMap<Subject, u64>>,
     routes: Api<DynamicObject>,
     sets: Api<ReplicaSet>,
+    services: Api<Service>,
     deployments: Api<Deployment>,
     task: JoinHandle<()>,
 }
@@ -83,11 +94,13 @@ impl Witness {
         let log = Arc::<Mutex<Vec<Event>>>::default();
         let (send, news) = mpsc::unbounded_channel();
         let (seen, newest) = watch::channel(BTreeMap::new());
-        let (routes, sets, deployments) = (routes(stage), stage.world.api::<ReplicaSet>(), stage.deployments());
+        let (routes, deployments) = (routes(stage), stage.deployments());
+        let (sets, services) = (stage.world.api::<ReplicaSet>(), stage.world.api::<Service>());
         let mut looks = select_all([
             look(routes.clone(), OWNED, ROUTE, |route| share(route).map(Sight::Weight)).boxed(),
             look(sets.clone(), OWNED, SET, |set| Some(scale(set))).boxed(),
-            look(deployments.clone(), "", DEPLOYMENT, |one| Some(status(one))).boxed(),
+            look(services.clone(), OWNED, SERVICE, selection).boxed(),
+            look(deployments.clone(), "", DEPLOYMENT, status).boxed(),
         ]);
         let written = Arc::clone(&log);
         let task = tokio::spawn(async move {
@@ -98,10 +111,12 @@ impl Witness {
                     // Most tests read the log at the end only.
                     drop(send.send(event));
                 }
-                seen.send_modify(|seen| drop(seen.insert(subject, version)));
+                seen.send_modify(|seen| {
+                    seen.insert(subject, version);
+                });
             }
         });
-        Self { log, news, newest, routes, sets, deployments, task }
+        Self { log, news, newest, routes, sets, services, deployments, task }
     }
 
     /// The next thing that happens.
@@ -122,10 +137,40 @@ impl Witness {
         }
     }
 
+    /// Waits until all that has been seen so far is as it should be. What another watch has yet to give may be missing
+    /// in it.
+    pub async fn see(&mut self, is: impl Fn(&[Event]) -> bool) {
+        loop {
+            {
+                let mut log = self.log.lock().unwrap();
+                log.sort_by_key(|event| event.version);
+                if is(&log) {
+                    return;
+                }
+            }
+            self.next().await;
+        }
+    }
+
+    /// Waits until the routers act on the route as it is written.
+    pub async fn acknowledged(&self) {
+        let config = watcher::Config::default().labels(OWNED);
+        let mut looks = watcher(self.routes.clone(), config).applied_objects().boxed();
+        let said = async {
+            while let Some(look) = looks.next().await {
+                if look.is_ok_and(|route| is_acknowledged(&route)) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, said).await.expect("the routers acknowledge the route");
+    }
+
     /// Everything that has happened until now, in its order.
-    async fn log(&self) -> Vec<Event> {
+    pub async fn log(&self) -> Vec<Event> {
         let mut there = versions(&self.routes, OWNED, ROUTE).await;
         there.extend(versions(&self.sets, OWNED, SET).await);
+        there.extend(versions(&self.services, OWNED, SERVICE).await);
         there.extend(versions(&self.deployments, "", DEPLOYMENT).await);
         let mut newest = self.newest.clone();
         let all = |seen: &BTreeMap<Subject, u64>| {
@@ -155,7 +200,7 @@ impl Witness {
             let log = self.log.lock().unwrap().clone();
             let mut weights = log.iter().filter_map(|event| match event.sight {
                 Sight::Weight(weight) => Some((weight, event.at)),
-                Sight::Scale { .. } | Sight::Status(_) => None,
+                Sight::Scale { .. } | Sight::Selects { .. } | Sight::Status(_) => None,
             });
             let risen = weights.find(|(weight, _)| *weight > 0);
             if let Some((_, at)) = risen.and_then(|_| weights.find(|(weight, _)| *weight == 0)) {
@@ -238,8 +283,27 @@ fn scale(set: &ReplicaSet) -> Sight {
     Sight::Scale { revision, pods: set.spec.replicas.unwrap_or_default() }
 }
 
-fn status(deployment: &Deployment) -> Sight {
-    Sight::Status(Box::new(deployment.status.clone().unwrap_or_default()))
+/// What a Service that tells revisions apart is meant to select.
+fn selection(service: &Service) -> Option<Sight> {
+    let value = service.labels().get(ROLE_LABEL)?;
+    let role = [Role::Stable, Role::Candidate].into_iter().find(|role| role.as_str() == value)?;
+    let annotation = service.annotations().get(SELECTS_ANNOTATION).map(String::as_str);
+    let revisions = match Selector::new(service.spec.as_ref()?.selector.as_ref(), annotation) {
+        Selector::Nothing => return None,
+        Selector::One(revision) => vec![revision.0],
+        Selector::Every(meant) => meant.into_iter().map(|revision| revision.0).collect(),
+    };
+    Some(Sight::Selects { role, revisions })
+}
+
+fn is_acknowledged(route: &DynamicObject) -> bool {
+    let live = serde_json::to_value(route).unwrap();
+    matches!(acknowledged(&live, &BTreeMap::new()), Acknowledged::At(_))
+}
+
+fn status(deployment: &Deployment) -> Option<Sight> {
+    let is_ours = deployment.name_any() == NAME;
+    is_ours.then(|| Sight::Status(Box::new(deployment.status.clone().unwrap_or_default())))
 }
 
 fn look<K>(
