@@ -75,7 +75,9 @@ impl Replica {
     fn start(world: &World, identity: &str) -> Self {
         let arguments = ["operator", "--listen", "127.0.0.1:0", "--identity", identity];
         let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
-        command.args(arguments).args(["--lease-namespace", &world.namespace]).stderr(Stdio::null());
+        // Whoever looked after all namespaces would take part in the rollouts of other tests.
+        let here = ["--lease-namespace", &world.namespace, "--watch-namespace", &world.namespace];
+        command.args(arguments).args(here).stderr(Stdio::null());
         Self(command.spawn().unwrap())
     }
 }
