@@ -135,8 +135,8 @@ where
 async fn what_has_no_namespace_is_not_taken_from_a_deployment_of_the_same_name_elsewhere() {
     let stage = plain_stage("clusterwide", SWIFT).await;
     let name = stage.world.namespace.clone();
-    let rules = json!([{"apiGroups": ["scheduling.k8s.io"], "resources": ["priorityclasses"], "verbs": ["*"]}]);
-    let roles: Api<ClusterRole> = make_for_all(&stage, json!({"metadata": {"name": name}, "rules": rules})).await;
+    let allowed = json!([{"apiGroups": ["scheduling.k8s.io"], "resources": ["priorityclasses"], "verbs": ["*"]}]);
+    let roles: Api<ClusterRole> = make_for_all(&stage, json!({"metadata": {"name": name}, "rules": allowed})).await;
     let binding = json!({
         "metadata": {"name": name},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
