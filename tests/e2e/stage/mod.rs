@@ -167,7 +167,11 @@ impl Stage {
         let found = tokio::time::timeout(Duration::from_secs(100), async {
             while let Some(look) = looks.next().await {
                 // A watch that breaks begins anew by itself: a change of the definitions ends all of them.
-                let Ok(look) = look else { continue };
+                let Ok(look) = look else {
+                    // It may break without ever waiting, and the timeout would never come.
+                    tokio::task::yield_now().await;
+                    continue;
+                };
                 let status = look.status.unwrap_or_default();
                 if is(&status) {
                     return Some(status);
