@@ -182,10 +182,10 @@ async fn create(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), E
     let release = site.releases.get(site.writer, site.owner, revision).await?;
     try_join_all(release.shared.iter().map(|shared| share(site, shared))).await?;
     let configs = release.config_objects(site.owner);
-    try_join_all(configs.iter().map(|object| make(site, object))).await?;
+    try_join_all(configs.iter().map(|object| make::<IgnoredAny>(site, object))).await?;
     // What has been stable has done its Jobs, even if they are gone.
     let jobs = if site.stable == Some(revision) { Vec::new() } else { release.job_objects(site.owner) };
-    try_join_all(jobs.iter().map(|object| make(site, object))).await?;
+    try_join_all(jobs.iter().map(|object| make::<IgnoredAny>(site, object))).await?;
     let desired = release.desired();
     let sets = release.workloads.iter().map(|workload| {
         let object = release.replica_set(workload, site.owner, pods_of(release.base(workload), pods, desired));
@@ -199,31 +199,25 @@ async fn share(site: &Site<'_>, shared: &Shared) -> Result<(), ExecuteError> {
     let object = shared_object(shared, site.owner);
     match (found(site, &object).await?, shared.at) {
         (Found::Ours, ApplyAt::Promotion) => Ok(()),
-        (Found::Ours, ApplyAt::Start) => apply(site, &object, Claim::Firm).await.map(|IgnoredAny| ()),
-        (Found::Absent, _) => apply(site, &object, Claim::Polite).await.map(|IgnoredAny| ()),
+        (found, _) => apply(site, &object, found.claim()).await.map(|IgnoredAny| ()),
     }
 }
 
-/// Makes an object of a revision, which is never changed. One that is there is left as it is.
-async fn make(site: &Site<'_>, object: &Value) -> Result<(), ExecuteError> {
+/// Makes an object of a revision, which is never changed, and returns the answer. One that is there is left as it is.
+async fn make<T: DeserializeOwned>(site: &Site<'_>, object: &Value) -> Result<Option<T>, ExecuteError> {
     let place = Place::of(object);
     match site.writer.create(site.account, object).await {
-        Ok(IgnoredAny) => Ok(()),
-        Err(error) if error.is_taken() => found(site, object).await.map(|_| ()),
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_taken() => found(site, object).await.map(|_| None),
         Err(error) => Err(explain(site, &place, error)),
     }
 }
 
 async fn make_pods(site: &Site<'_>, object: &Value) -> Result<(), ExecuteError> {
-    let place = Place::of(object);
-    match site.writer.create(site.account, object).await {
-        Ok(answer) => {
-            remember_pods(site, &answer);
-            Ok(())
-        }
-        Err(error) if error.is_taken() => found(site, object).await.map(|_| ()),
-        Err(error) => Err(explain(site, &place, error)),
+    if let Some(answer) = make(site, object).await? {
+        remember_pods(site, &answer);
     }
+    Ok(())
 }
 
 fn remember_pods(site: &Site<'_>, answer: &ReplicaSetObject) {
@@ -273,10 +267,7 @@ async fn front(site: &Site<'_>, from: &BTreeSet<Revision>, to: &BTreeSet<Revisio
 async fn promote(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError> {
     let writes = release.shared.iter().map(|shared| async move {
         let object = shared_object(shared, site.owner);
-        let claim = match found(site, &object).await? {
-            Found::Ours => Claim::Firm,
-            Found::Absent => Claim::Polite,
-        };
+        let claim = found(site, &object).await?.claim();
         apply(site, &object, claim).await.map(|IgnoredAny| ())
     });
     try_join_all(writes).await.map(|_| ())
@@ -313,10 +304,7 @@ async fn write_service(site: &Site<'_>, object: &Value) -> Result<(), ExecuteErr
             object["metadata"]["resourceVersion"] = json!(known.version.to_string());
             Claim::Firm
         }
-        _ => match found(site, &object).await? {
-            Found::Ours => Claim::Firm,
-            Found::Absent => Claim::Polite,
-        },
+        _ => found(site, &object).await?.claim(),
     };
     remember_service(site, &apply(site, &object, claim).await?);
     Ok(())
@@ -405,10 +393,7 @@ async fn write_route(site: &Site<'_>, mut object: Value) -> Result<(), ExecuteEr
             object["metadata"]["resourceVersion"] = json!(known.version.to_string());
             Claim::Firm
         }
-        _ => match found(site, &object).await? {
-            Found::Ours => Claim::Firm,
-            Found::Absent => Claim::Polite,
-        },
+        _ => found(site, &object).await?.claim(),
     };
     let answer = apply(site, &object, claim).await?;
     if let Some(view) = RouteView::of(answer) {
@@ -558,6 +543,16 @@ const HOLDS_DATA: [&str; 3] = ["PersistentVolumeClaim", "CustomResourceDefinitio
 pub(super) enum Found {
     Absent,
     Ours,
+}
+
+impl Found {
+    /// How it may be written.
+    fn claim(&self) -> Claim {
+        match self {
+            Self::Ours => Claim::Firm,
+            Self::Absent => Claim::Polite,
+        }
+    }
 }
 
 /// Whether an object exists and may be written.

@@ -14,41 +14,52 @@ use kube::{
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::api::{deployment::Deployment, package::Package, profile::Profile};
+use crate::api::{
+    deployment::{Deployment, DeploymentSpec},
+    deployment_status::DeploymentStatus,
+    package::{Package, PackageSpec, PackageStatus},
+    profile::{Profile, ProfileSpec, ProfileStatus},
+};
 
 /// An object, or why it cannot be read. One that cannot be read breaks no list and no watch.
 #[derive(Debug, Clone)]
 pub struct Lean<K>(pub Result<K, Box<InvalidObject>>);
 
 /// A kind that is put together from its parts.
-pub trait Parted: Sized {
-    /// The object of these parts, the last two as JSON.
-    ///
-    /// # Errors
-    /// They are not of this kind.
-    fn of(metadata: ObjectMeta, spec: &str, status: Option<&str>) -> serde_json::Result<Self>;
+pub trait Parted {
+    /// What is wanted.
+    type Spec: DeserializeOwned;
+    /// What is said of it.
+    type Status: DeserializeOwned;
+
+    /// The object of these parts.
+    fn of(metadata: ObjectMeta, spec: Self::Spec, status: Option<Self::Status>) -> Self;
 }
 
 macro_rules! parted {
-    ($($kind:ident),+) => {
+    ($($kind:ident: $spec:ident, $status:ident);+) => {
         $(impl Parted for $kind {
-            fn of(metadata: ObjectMeta, spec: &str, status: Option<&str>) -> serde_json::Result<Self> {
-                let status = status.map(serde_json::from_str).transpose()?;
-                Ok(Self { metadata, spec: serde_json::from_str(spec)?, status })
+            type Spec = $spec;
+            type Status = $status;
+
+            fn of(metadata: ObjectMeta, spec: $spec, status: Option<$status>) -> Self {
+                Self { metadata, spec, status }
             }
         })+
     };
 }
-parted!(Package, Profile, Deployment);
+parted!(Package: PackageSpec, PackageStatus; Profile: ProfileSpec, ProfileStatus; Deployment: DeploymentSpec, DeploymentStatus);
 
 impl<P, U> Parted for Object<P, U>
 where
     P: Clone + DeserializeOwned,
     U: Clone + DeserializeOwned,
 {
-    fn of(metadata: ObjectMeta, spec: &str, status: Option<&str>) -> serde_json::Result<Self> {
-        let status = status.map(serde_json::from_str).transpose()?;
-        Ok(Self { types: None, metadata, spec: serde_json::from_str(spec)?, status })
+    type Spec = P;
+    type Status = U;
+
+    fn of(metadata: ObjectMeta, spec: P, status: Option<U>) -> Self {
+        Self { types: None, metadata, spec, status }
     }
 }
 
@@ -97,11 +108,14 @@ impl From<Meta> for ObjectMeta {
 
 impl<'de, K: Parted> Deserialize<'de> for Lean<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Parts { metadata, spec, status } = Parts::deserialize(deserializer)?;
-        let metadata = ObjectMeta::from(metadata);
-        let spec = spec.as_ref().map_or("null", |spec| spec.get());
-        let object = K::of(metadata.clone(), spec, status.as_ref().map(|status| status.get()));
-        Ok(Self(object.map_err(|error| Box::new(InvalidObject { error: error.to_string(), metadata }))))
+        let parts = Parts::deserialize(deserializer)?;
+        let metadata = ObjectMeta::from(parts.metadata);
+        let spec = serde_json::from_str(parts.spec.as_ref().map_or("null", |spec| spec.get()));
+        let status = parts.status.map(|status| serde_json::from_str(status.get())).transpose();
+        Ok(Self(match (spec, status) {
+            (Ok(spec), Ok(status)) => Ok(K::of(metadata, spec, status)),
+            (Err(error), _) | (_, Err(error)) => Err(Box::new(InvalidObject { error: error.to_string(), metadata })),
+        }))
     }
 }
 

@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::json;
 use tracing::{debug, info, warn};
 
@@ -171,11 +172,10 @@ impl<'a> Scene<'a> {
 
     /// The look itself.
     async fn play(&mut self, mind: &mut Mind) -> Outcome {
-        let (observed, hint) = self.observe(mind).await;
+        let (mut observed, hint) = self.observe(mind).await;
         let Some(wanted) = self.wanted() else {
             return self.tell_only(mind, &observed).await;
         };
-        let mut observed = observed;
         let (mut step, mut record) = self.decide(&wanted, &observed).await;
         let mut passed = Vec::new();
         while passed.len() < PASSED_MAX && self.is_pretended(&step).await {
@@ -221,23 +221,22 @@ impl<'a> Scene<'a> {
     /// Whether a step only turns a Service that there is not. It is done when it is remembered, so the step after it can be
     /// decided in the same look, and both are stored as one.
     async fn is_pretended(&self, step: &Step) -> bool {
-        let fronts = |planned: &Planned| match &planned.action {
-            Action::Front { to, .. } => Some(to.clone()),
-            _ => None,
-        };
-        let Some(fronts) = step.actions.iter().map(fronts).collect::<Option<Vec<_>>>() else { return false };
-        if fronts.is_empty() || self.front().is_none() || !self.owned.services.is_empty() {
+        if self.front().is_none() || !self.owned.services.is_empty() {
             return false;
         }
-        for revision in fronts.iter().flatten() {
+        let mut turned = Vec::new();
+        for planned in &step.actions {
+            let Action::Front { to, .. } = &planned.action else { return false };
+            turned.extend(to);
+        }
+        for revision in &turned {
             let release = self.operator.releases.get(&self.operator.writer, &self.ground.owner, revision).await;
             // What revisions share is applied together with the turn.
-            if release.is_ok_and(|release| release.shared.is_empty()) {
-                continue;
+            if !release.is_ok_and(|release| release.shared.is_empty()) {
+                return false;
             }
-            return false;
         }
-        true
+        !turned.is_empty()
     }
 
     /// What the engine is to bring; none where that has never been known.
@@ -507,9 +506,9 @@ impl Scene<'_> {
                 mind.written = Some(Instant::now());
                 mind.record = record.or(mind.record.take());
                 self.operator.measured.drop_taken(self.key, &self.measured);
-                let mut stored = (*self.deployment).clone();
-                stored.metadata.resource_version = Some(version);
-                stored.status = Some(status);
+                let Deployment { metadata, spec, .. } = &*self.deployment;
+                let metadata = ObjectMeta { resource_version: Some(version), ..metadata.clone() };
+                let stored = Deployment { metadata, spec: spec.clone(), status: Some(status) };
                 self.operator.store.put_deployment(stored.clone());
                 self.deployment = Arc::new(stored);
                 Ok(())
@@ -539,8 +538,7 @@ impl Scene<'_> {
             }
             before = after;
         }
-        let before = &first;
-        if before.phase != status.phase
+        if first.phase != status.phase
             && let Some(phase) = status.phase.filter(|phase| phase.is_terminal())
         {
             self.operator.metrics.run_ended(phase.as_str());

@@ -90,13 +90,12 @@ struct Counts {
 
 impl Counts {
     fn add(&mut self, result: Result<Answer, String>, sent_after: u64) {
-        let windowed = sent_after == self.mark;
         match result {
             Ok(answer) => {
-                let seen = [Some(&mut self.total), windowed.then_some(&mut self.window)];
-                seen.into_iter()
-                    .flatten()
-                    .for_each(|seen| *seen.by_version.entry(answer.version.clone()).or_insert(0) += 1);
+                if sent_after == self.mark {
+                    *self.window.by_version.entry(answer.version.clone()).or_insert(0) += 1;
+                }
+                *self.total.by_version.entry(answer.version).or_insert(0) += 1;
             }
             Err(why) => {
                 self.window.failures.push(why.clone());
