@@ -77,10 +77,9 @@ pub fn see(store: &Store, owned: &Owned, beside: Beside<'_>, now: Instant) -> Si
     let sets: Vec<(String, Revision)> =
         owned.replica_sets.values().map(|set| (set.name.to_string(), set.revision.clone())).collect();
     let service = |role| services(owned, role, &pods, &sets);
-    let stable = service(Role::Stable).or_else(|| beside.front.map(|front| virtual_service(front, &pods)));
-    let previewed = || Some(BTreeSet::from([beside.candidate?.clone()]));
-    let pretended = || beside.front.and_then(|_| previewed()).map(|only| virtual_service(&only, &pods));
-    let candidate = service(Role::Candidate).or_else(pretended);
+    let (front, preview) = pretended(beside, &pods);
+    let stable = service(Role::Stable).or(front);
+    let candidate = service(Role::Candidate).or(preview);
     Sight {
         stable: seen(trust(&[Part::Services, Part::Slices]), stable),
         candidate: seen(trust(&[Part::Services, Part::Slices]), candidate),
@@ -88,6 +87,14 @@ pub fn see(store: &Store, owned: &Owned, beside: Beside<'_>, now: Instant) -> Si
         revisions: seen(trust(&[Part::ReplicaSets, Part::Jobs]), Some(pods)),
         jobs,
     }
+}
+
+/// The Services that a package without any is taken to have: they select what they are to select, so that nothing is left
+/// to be done about them, while a run is under way and between two.
+fn pretended(beside: Beside<'_>, pods: &BTreeMap<Revision, Pods>) -> (Option<Service>, Option<Service>) {
+    let Some(front) = beside.front else { return (None, None) };
+    let preview = beside.candidate.or(beside.stable).map(|only| BTreeSet::from([only.clone()]));
+    (Some(virtual_service(front, pods)), preview.map(|only| virtual_service(&only, pods)))
 }
 
 fn seen<T>(distrust: Option<String>, value: Option<T>) -> Seen<T> {
@@ -258,6 +265,21 @@ mod tests {
         assert_eq!(ready(json!({"landfall.dev/left-over": "bcdfg"})), 2);
         assert_eq!(ready(json!({})), 0, "one of its own is");
         assert_eq!(ready(json!({"landfall.dev/left-over": "other"})), 0, "so is one that it has again");
+    }
+
+    #[test]
+    fn the_services_that_a_package_does_not_have_are_turned_already() {
+        let [old, new] = ["bcdfg", "hjklm"].map(|name| Revision(name.to_owned()));
+        let (front, controllers) = (BTreeSet::from([old.clone()]), BTreeMap::new());
+        let selected = |front, candidate| {
+            let beside = Beside { namespace: "shop", front, candidate, stable: Some(&old), controllers: &controllers };
+            let (front, preview) = pretended(beside, &BTreeMap::new());
+            (front.map(|service| service.selects), preview.map(|service| service.selects))
+        };
+        let only = |revision: &Revision| Some(BTreeSet::from([revision.clone()]));
+        assert_eq!(selected(Some(&front), Some(&new)), (only(&old), only(&new)));
+        assert_eq!(selected(Some(&front), None), (only(&old), only(&old)), "between two runs nothing is to be done");
+        assert_eq!(selected(None, Some(&new)), (None, None), "where there are Services they are seen");
     }
 
     /// One of two workloads of a revision, with three pods.
