@@ -111,7 +111,7 @@ fn stage(state: &mut State, look: Look<'_>, known: &Known, mut steering: Steerin
         fail(run, code, message, look.now);
         return None;
     }
-    if !steering.waits.is_empty() {
+    if !steering.waits.is_empty() && !only_retires(run, serves.as_ref(), &steering) {
         return if expire(run, look) { None } else { Some(steering) };
     }
     let reached = *run.reached.get_or_insert(look.now);
@@ -123,6 +123,15 @@ fn stage(state: &mut State, look: Look<'_>, known: &Known, mut steering: Steerin
         return None;
     }
     if expire(run, look) { None } else { Some(steering) }
+}
+
+/// Whether nothing is left but to take the former revision's pods. The run has arrived then: nobody waits for that, and it
+/// is asked for until it is done, by whom it may concern between runs too.
+fn only_retires(run: &Run, former: Option<&Revision>, steering: &Steering) -> bool {
+    let takes = |action: &Action| matches!(action, Action::Scale { revision, to: 0, .. } if Some(revision) == former);
+    run.stage() == Some(&Stage::Retire)
+        && steering.waits.len() == steering.actions.len()
+        && steering.actions.iter().all(takes)
 }
 
 /// What is wrong with the candidate, if anything is.

@@ -6,7 +6,7 @@ use crate::engine::{
     observed::{Known, Pods, Revision},
     plan::Plan,
     share::Share,
-    state::{Hold, State},
+    state::{Hold, Run, State},
     steer::{Steering, View},
     step::{Look, Wanted},
     target,
@@ -21,6 +21,8 @@ pub fn leftovers(state: &mut State, look: Look<'_>, known: &Known, steering: &mu
     for (revision, pods) in &known.revisions {
         if is_wanted(state, revision) || is_used(state, look.wanted, known, &plan, revision) {
             state.leftovers.remove(revision);
+        } else if pods.scale > 0 && is_done_with(state, revision) {
+            shrink(revision, pods.scale, steering, (look.now, look.now));
         } else {
             let since = *state.leftovers.entry(revision.clone()).or_insert(look.now);
             if pods.scale > 0 {
@@ -51,6 +53,12 @@ fn is_spare(view: View<'_>, revision: &Revision) -> bool {
     let others = service.endpoints.iter().filter(|(other, _)| *other != revision).map(|(_, ready)| ready).sum::<u32>();
     let previewed = view.known.candidate.as_ref().is_some_and(|service| service.selects.contains(revision));
     service.selects.len() > 1 && !previewed && others >= view.size.need(Share::WHOLE)
+}
+
+/// Whether the last run went all its way and left this revision behind: it has had its time, and its pods go at once.
+fn is_done_with(state: &State, revision: &Revision) -> bool {
+    let through = |run: &&Run| run.at >= run.stages.len() && run.outcome.is_some();
+    state.run.as_ref().filter(through).is_some() && state.kept.first().is_none_or(|former| former == revision)
 }
 
 /// Takes its pods after the delay.
