@@ -9,7 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{analysis::pods, api::deployment::Deployment, cluster::store::Key, rollout::record::Record};
+use crate::{
+    analysis::pods,
+    api::{deployment::Deployment, deployment_status::DeploymentStatus},
+    cluster::store::Key,
+    rollout::record::Record,
+};
 
 /// The memory of one Deployment.
 #[derive(Debug, Default)]
@@ -18,6 +23,8 @@ pub struct Mind {
     pub record: Option<Record>,
     /// The record in the status that this one follows.
     pub stored: Option<String>,
+    /// Statuses that were passed over, and what they told was not told yet.
+    pub untold: Vec<DeploymentStatus>,
     /// When a status was last written.
     pub written: Option<Instant>,
     /// What went wrong at the last look, as a sentence, and how the status calls it.
@@ -77,6 +84,20 @@ impl Mind {
         }
         self.record = text.and_then(Record::read);
         self.stored = text.map(ToOwned::to_owned);
+    }
+}
+
+/// The most statuses that are passed over before one is stored.
+const UNTOLD_MAX: usize = 16;
+
+impl Mind {
+    /// Keeps what was passed over, so that it is told with what is stored next.
+    pub fn pass(&mut self, passed: impl IntoIterator<Item = DeploymentStatus>) {
+        for status in passed {
+            if self.untold.len() < UNTOLD_MAX && self.untold.last() != Some(&status) {
+                self.untold.push(status);
+            }
+        }
     }
 }
 

@@ -102,7 +102,8 @@ impl RunError {
 /// # Errors
 /// See [`RunError`]. An API server that does not answer is none: the process waits, alive and not ready.
 pub fn run(config: &Config) -> Result<(), RunError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Setup)?;
+    // One thread: looks take fractions of a millisecond, and waking a second one costs as much as it brings.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Setup)?;
     let outcome = runtime.block_on(operate(config));
     // Whoever lost the Lease must be gone in a moment, whatever still runs.
     runtime.shutdown_background();
@@ -140,8 +141,11 @@ async fn operate(config: &Config) -> Result<(), RunError> {
 /// The statuses a second that differ from the ones before in words only, of all Deployments together.
 const WORDS_PER_SECOND: u32 = 3;
 
+/// The statuses a second that tell of a step with nothing to do, of all Deployments together.
+const STEPS_PER_SECOND: u32 = 10;
+
 /// How often a second pods are asked what they wait for, for all Deployments together.
-const QUESTIONS_PER_SECOND: u32 = 4;
+const QUESTIONS_PER_SECOND: u32 = 2;
 
 /// What an operator works with, from the first moment that it leads. An API server that does not answer is waited for: a
 /// prober that does not know its addresses would ask it.
@@ -174,6 +178,7 @@ async fn operator(config: &Config, parts: (Client, Client, String), store: Store
         seen: AtomicBool::new(false),
         accounts: Mutex::default(),
         words: Pace::per_second(WORDS_PER_SECOND),
+        steps: Pace::per_second(STEPS_PER_SECOND),
         questions: Pace::per_second(QUESTIONS_PER_SECOND),
     }
 }

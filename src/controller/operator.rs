@@ -64,6 +64,8 @@ pub struct Operator {
     pub accounts: Mutex<HashMap<Key, Instant>>,
     /// How many statuses may be written that differ in words only.
     pub words: Pace,
+    /// How many statuses may be written that tell of a step with nothing to do.
+    pub steps: Pace,
     /// How many times pods may be asked what they wait for.
     pub questions: Pace,
 }

@@ -438,7 +438,7 @@ impl<'a> Scene<'a> {
         if self.deployment.status.as_ref() == Some(&status) {
             return Outcome::Done(None);
         }
-        match self.write(mind, (Vec::new(), status), None).await {
+        match self.write(mind, status, None).await {
             Ok(()) => Outcome::Done(None),
             Err(outcome) => outcome,
         }
@@ -466,24 +466,33 @@ impl Scene<'_> {
             mind.record = Some(record);
             return Ok(Stored::Now);
         }
-        let changes = step.actions.iter().any(|planned| !matches!(planned.action, Action::Measure(_)));
-        let pressing = changes || before.is_none_or(|before| is_news(before, &status));
-        if !pressing {
-            let rest = mind.written.map_or(Duration::ZERO, |at| STATUS_PAUSE.saturating_sub(at.elapsed()));
-            let rest = if rest.is_zero() && !self.operator.words.take(Instant::now()) { WORDS_PAUSE } else { rest };
-            if !rest.is_zero() {
-                mind.record = Some(record);
-                return Ok(Stored::Later(rest));
-            }
+        let urgency = urgency(before, &status, step);
+        let rest = match urgency {
+            Urgency::Now => Duration::ZERO,
+            Urgency::Step if self.operator.steps.take(Instant::now()) => Duration::ZERO,
+            Urgency::Step => WORDS_PAUSE,
+            Urgency::Words => self.rest(mind),
+        };
+        mind.pass(passed);
+        if !rest.is_zero() {
+            mind.record = Some(record);
+            mind.pass(matches!(urgency, Urgency::Step).then_some(status));
+            return Ok(Stored::Later(rest));
         }
-        self.write(mind, (passed, status), Some(record)).await?;
+        self.write(mind, status, Some(record)).await?;
         Ok(Stored::Now)
+    }
+
+    /// How long a status that differs in words only has to wait.
+    fn rest(&self, mind: &Mind) -> Duration {
+        let rest = mind.written.map_or(Duration::ZERO, |at| STATUS_PAUSE.saturating_sub(at.elapsed()));
+        if rest.is_zero() && !self.operator.words.take(Instant::now()) { WORDS_PAUSE } else { rest }
     }
 
     async fn write(
         &mut self,
         mind: &mut Mind,
-        (passed, status): (Vec<DeploymentStatus>, DeploymentStatus),
+        status: DeploymentStatus,
         record: Option<Record>,
     ) -> Result<(), Outcome> {
         let meta = &self.deployment.metadata;
@@ -501,7 +510,7 @@ impl Scene<'_> {
         self.operator.metrics.status_written(answer.as_ref().map(|_| ()).map_err(|_| ()));
         match answer {
             Ok(version) => {
-                self.told(&passed, &status);
+                self.told(&std::mem::take(&mut mind.untold), &status);
                 mind.stored.clone_from(&status.record);
                 mind.written = Some(Instant::now());
                 mind.record = record.or(mind.record.take());
@@ -634,16 +643,41 @@ fn trouble(error: &ExecuteError) -> Option<Trouble> {
     Some(Trouble { stalled, message: chain(error) })
 }
 
+/// How soon a status is to be stored.
+#[derive(Clone, Copy)]
+enum Urgency {
+    /// At once: something is done after it, or people and programs wait for it.
+    Now,
+    /// At once where few others do: a step has come in which there is nothing to do yet. What is done after it is stored
+    /// together with it.
+    Step,
+    /// Now and then.
+    Words,
+}
+
+fn urgency(before: Option<&DeploymentStatus>, after: &DeploymentStatus, step: &Step) -> Urgency {
+    let number = |status: &DeploymentStatus| status.current_step.as_ref().map(|step| step.number);
+    let changes = step.actions.iter().any(|planned| !matches!(planned.action, Action::Measure(_)));
+    match before {
+        Some(before) if !changes && !is_news(before, after) => {
+            if number(before) == number(after) {
+                Urgency::Words
+            } else {
+                Urgency::Step
+            }
+        }
+        _ => Urgency::Now,
+    }
+}
+
 /// Whether a status says something that people or programs wait for.
 fn is_news(before: &DeploymentStatus, after: &DeploymentStatus) -> bool {
-    let step = |status: &DeploymentStatus| status.current_step.as_ref().map(|step| step.number);
     let said = |status: &DeploymentStatus| {
         let conditions = status.conditions.iter();
         conditions.map(|condition| (condition.type_, condition.status, condition.reason)).collect::<Vec<_>>()
     };
     before.phase != after.phase
         || before.observed_generation != after.observed_generation
-        || step(before) != step(after)
         || before.commands != after.commands
         || before.run.as_ref().map(|run| &run.id) != after.run.as_ref().map(|run| &run.id)
         || said(before) != said(after)
