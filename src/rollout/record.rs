@@ -32,6 +32,9 @@ pub struct Record {
     /// The versions, as they are shown, of the revisions that are known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub versions: BTreeMap<Revision, String>,
+    /// The digests of their records, by which those are proven when they are read back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub digests: BTreeMap<Revision, String>,
     /// What the stable Service of a package without Services would select.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub front: BTreeSet<Revision>,
@@ -73,6 +76,9 @@ pub struct Rendered {
     /// Why two revisions must not run beside each other; none where they may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone: Option<String>,
+    /// The digest of its record, where that was written or looked at just now: it is remembered with those of the others.
+    #[serde(skip)]
+    pub digest: Option<String>,
 }
 
 impl Record {

@@ -43,14 +43,14 @@ use crate::{
         state::{Code, Run, State},
         step::{Look, Step, Wanted, step},
     },
-    kinds::workload::objects::Owner,
+    kinds::workload::{objects::Owner, release::Release},
     rollout::{
         self,
         aim::rehearses,
         commands::{self, Asked, Current},
         dependencies::{self, Neighbour},
         describe,
-        record::Record,
+        record::{Record, Rendered},
         status::{Problem, Subject, View, report},
     },
     telemetry::chain,
@@ -158,13 +158,13 @@ impl<'a> Scene<'a> {
             key,
             owned: operator.store.owned(key, &ground.owner.uid),
             ground,
+            again: aim.again,
             aim,
             prior,
             asked,
             measured: operator.measured.of(key),
             now: now(),
             deployment,
-            again: None,
         };
         rehearsal::rehearse(&mut scene).await?;
         Ok(scene)
@@ -209,12 +209,19 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// What a revision consists of, as its record says it, which has to be the one that is remembered.
+    async fn release(&self, revision: &Revision) -> Result<Arc<Release>, RevisionError> {
+        let Operator { releases, writer, .. } = &**self.operator;
+        releases.get(writer, &self.ground.owner, revision, aim::digests(self.prior.as_ref())).await
+    }
+
     /// A decision, and what is to be remembered of it.
     async fn decide(&self, wanted: &Wanted, observed: &Observed) -> (Step, Record) {
         let prior = self.prior.as_ref().map(|record| &record.state);
         let step = step(Look { wanted, prior, observed, now: self.now });
         let mut record = self.record(&step);
         self.name(&mut record).await;
+        self.prove(&mut record);
         (step, record)
     }
 
@@ -230,7 +237,7 @@ impl<'a> Scene<'a> {
             turned.extend(to);
         }
         for revision in &turned {
-            let release = self.operator.releases.get(&self.operator.writer, &self.ground.owner, revision).await;
+            let release = self.release(revision).await;
             // What revisions share is applied together with the turn.
             if !release.is_ok_and(|release| release.shared.is_empty()) {
                 return false;
@@ -396,10 +403,28 @@ impl<'a> Scene<'a> {
         let nameless: BTreeSet<Revision> =
             nameless.filter(|revision| !record.versions.contains_key(revision)).cloned().collect();
         for revision in nameless {
-            let release = self.operator.releases.get(&self.operator.writer, &self.ground.owner, &revision).await;
+            let release = self.release(&revision).await;
             if let Ok(release) = release {
                 record.versions.insert(revision, release.version.clone());
             }
+        }
+    }
+
+    /// Remembers what proves the records of all revisions that there are, as far as it was seen.
+    fn prove(&self, record: &mut Record) {
+        let Record { state, versions, digests, wanted, .. } = record;
+        let live = self.owned.replica_sets.values().map(|set| &set.revision);
+        let run = state.run.as_ref().map(|run| &run.revision);
+        let known: BTreeSet<&Revision> =
+            versions.keys().chain(live).chain(&state.kept).chain(&state.stable).chain(run).collect();
+        digests.retain(|revision, _| known.contains(revision));
+        for revision in known {
+            if let Some(digest) = self.operator.releases.digest(&self.ground.owner, revision) {
+                digests.insert(revision.clone(), digest);
+            }
+        }
+        if let Some(Rendered { revision, digest: Some(digest), .. }) = wanted {
+            digests.insert(revision.clone(), digest.clone());
         }
     }
 

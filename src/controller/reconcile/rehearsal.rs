@@ -61,7 +61,7 @@ async fn problem(scene: &mut Scene<'_>) -> Result<Option<Problem>, CallError> {
 }
 
 async fn kept(scene: &Scene<'_>, revision: &crate::engine::observed::Revision) -> Result<Arc<Release>, RevisionError> {
-    scene.operator.releases.get(&scene.operator.writer, &scene.ground.owner, revision).await
+    scene.release(revision).await
 }
 
 /// What the answers add up to. One that says nothing about the objects is an error, and they are all asked again.

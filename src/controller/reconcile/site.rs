@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Scene;
+use super::{Scene, aim::digests};
 use crate::{
     api::{Role, profile::Profile},
     cluster::{
@@ -42,6 +42,7 @@ fn site<'a>(scene: &'a Scene<'_>, record: Option<&'a Record>, routes: &'a Routes
         writer: &scene.operator.writer,
         store: &scene.operator.store,
         releases: &scene.operator.releases,
+        digests: digests(record),
         owner: &scene.ground.owner,
         namespace: &scene.ground.namespace,
         account: &scene.ground.account,

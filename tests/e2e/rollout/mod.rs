@@ -5,6 +5,7 @@ mod config;
 mod endings;
 mod input;
 mod life;
+mod records;
 mod routes;
 mod tenancy;
 mod wishes;
