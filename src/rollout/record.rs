@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     api::check::Check,
     engine::{moment::Moment, observed::Revision, state::State},
-    rollout::words::hexadecimal,
+    rollout::{terms::Terms, words::hexadecimal},
 };
 
 /// The form of [`Record`] that this program writes and reads. Another one is as good as none: the state is then read back
@@ -41,6 +41,9 @@ pub struct Record {
     /// The checks of the run, as they were when it started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+    /// The terms of the last run, as they were when it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
     /// When the run began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Started>,

@@ -52,6 +52,7 @@ use crate::{
         describe,
         record::{Record, Rendered},
         status::{Problem, Subject, View, report},
+        terms::Terms,
     },
     telemetry::chain,
     traffic::parent::parents,
@@ -146,7 +147,7 @@ impl<'a> Scene<'a> {
     ) -> Result<Self, CallError> {
         mind.refresh(&deployment);
         let prior = mind.record.clone();
-        let ground = ground(operator, &deployment);
+        let ground = ground(operator, &deployment, prior.as_ref());
         let aim = aim(operator, &deployment, prior.as_ref(), &ground).await?;
         let id = prior.as_ref().and_then(|record| record.current(&ground.owner.uid));
         let current = id.as_ref().map(|(id, number)| Current { id, number: *number });
@@ -338,14 +339,19 @@ impl<'a> Scene<'a> {
             return Seen::Absent;
         }
         let mut missing = self.lacking();
-        if let Account::Service { namespace, name } = &self.ground.account {
-            match self.operator.has_account(namespace, name).await {
-                Ok(true) => {}
-                Ok(false) => missing.push(rollout::aim::no_account(namespace, name)),
-                Err(error) => return Seen::Unknown(error.to_string()),
-            }
+        // The run that is about to start is on new terms.
+        let (namespace, name) = (&self.ground.namespace, self.wish().account);
+        match self.operator.has_account(namespace, &name).await {
+            Ok(true) => {}
+            Ok(false) => missing.push(rollout::aim::no_account(namespace, &name)),
+            Err(error) => return Seen::Unknown(error.to_string()),
         }
         if missing.is_empty() { Seen::Absent } else { Seen::Present(missing) }
+    }
+
+    /// The terms of a run that would start now.
+    fn wish(&self) -> Terms {
+        Terms::of(&self.deployment.spec, self.aim.profile.as_deref().map(|profile| &profile.spec))
     }
 
     /// The packages that this one depends on and that do not run yet.
@@ -381,6 +387,7 @@ impl<'a> Scene<'a> {
         let known: BTreeSet<&Revision> =
             state.stable.iter().chain(&state.kept).chain(&state.rejected).chain(run).chain(wanted).collect();
         versions.retain(|revision, _| known.contains(revision));
+        let wish = self.aim.intent.as_ref().map(|intent| &intent.terms);
         // What is only rehearsed is not recorded as a revision: it is rendered again when it is to be carried out.
         let rehearses = rehearses(&self.deployment.spec);
         let mut record = Record {
@@ -388,6 +395,7 @@ impl<'a> Scene<'a> {
             versions,
             front: fronted.unwrap_or(prior.front.clone()),
             checks,
+            terms: Terms::after(&prior, &state, (wish, site::written(self, prior.terms.as_ref()))),
             state,
             ..prior
         };
@@ -686,11 +694,13 @@ fn sooner(left: Option<Duration>, right: Option<Duration>) -> Option<Duration> {
     left.into_iter().chain(right).min()
 }
 
-fn ground(operator: &Operator, deployment: &Deployment) -> Ground {
+fn ground(operator: &Operator, deployment: &Deployment, record: Option<&Record>) -> Ground {
     let meta = &deployment.metadata;
     let namespace = meta.namespace.clone().unwrap_or_default();
     let profile = operator.store.profile(&namespace, &deployment.spec.profile);
-    let name = rollout::aim::account(profile.as_deref().map(|profile| &profile.spec)).to_owned();
+    let kept = record.and_then(|record| record.terms.as_ref()).map(|terms| terms.account.clone());
+    let name =
+        kept.unwrap_or_else(|| rollout::aim::account(profile.as_deref().map(|profile| &profile.spec)).to_owned());
     Ground {
         owner: Owner {
             name: meta.name.clone().unwrap_or_default(),

@@ -93,6 +93,8 @@ impl Desk {
     fn tell(&mut self, state: State, intent: Option<&Intent>, asked: &Asked) -> DeploymentStatus {
         let mut record = record(state, &Revision(self.wanted.to_owned()));
         record.checks = intent.map(|intent| intent.checks.clone()).unwrap_or_default();
+        let before = self.record.as_ref().and_then(|before| before.terms.clone());
+        record.terms = before.or_else(|| intent.map(|intent| intent.terms.clone()));
         record.started = self.record.as_ref().and_then(|before| before.started);
         record.stamp(Moment(self.now));
         let spec = deployment(&self.spec);
@@ -308,6 +310,10 @@ fn a_change_of_the_plan_waits_for_the_next_run() {
     let mut desk = Desk::new(json!({}));
     settle(&mut desk);
     desk.wanted = "v2";
+    assert_eq!(desk.look().pending_changes, None);
+    desk.spec = json!({"traffic": {"path": "/elsewhere"}});
+    assert_eq!(desk.look().pending_changes, Some(true));
+    desk.spec = json!({});
     assert_eq!(desk.look().pending_changes, None);
     desk.spec = json!({"strategy": {"rolling": {}}});
     assert_eq!(desk.look().pending_changes, Some(true));
