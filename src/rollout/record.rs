@@ -24,6 +24,9 @@ pub const FORMAT: u32 = 1;
 pub struct Record {
     /// The form of this record; see [`FORMAT`].
     pub format: u32,
+    /// The Lease of the operator that looks after the Deployment, as `namespace/name`; none before it wrote anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
     /// What the engine remembers.
     pub state: State,
     /// The wanted revision, and what it was rendered from.

@@ -5,6 +5,7 @@
 
 mod aim;
 mod checks;
+pub mod others;
 mod rehearsal;
 mod site;
 
@@ -83,13 +84,19 @@ pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
         // Nobody asks for it any more; another one of the same name is another one.
         drop(operator.minds.take(key));
         operator.measured.forget(key);
+        others::forget(operator, key);
         return Outcome::Done(None);
     };
     if deployment.metadata.deletion_timestamp.is_some() {
         return Outcome::Done(None);
     }
     let mut mind = operator.minds.take(key);
-    let outcome = match Scene::set(operator, key, deployment, &mut mind).await {
+    mind.refresh(&deployment);
+    let claim = mind.record.as_ref().and_then(|record| record.operator.as_deref());
+    if let Some(pause) = others::left(operator, key, (&deployment, claim)).await {
+        return Outcome::Done(Some(pause));
+    }
+    let outcome = match Scene::set(operator, key, deployment, &mind).await {
         Ok(mut scene) => by(scene.play(&mut mind).await, scene.again),
         Err(error) => {
             debug!(error = chain(&error), "what is wanted could not be found out");
@@ -143,9 +150,8 @@ impl<'a> Scene<'a> {
         operator: &'a Arc<Operator>,
         key: &'a Key,
         deployment: Arc<Deployment>,
-        mind: &mut Mind,
+        mind: &Mind,
     ) -> Result<Self, CallError> {
-        mind.refresh(&deployment);
         let prior = mind.record.clone();
         let ground = ground(operator, &deployment, prior.as_ref());
         let aim = aim(operator, &deployment, prior.as_ref(), &ground).await?;
@@ -491,15 +497,17 @@ impl Scene<'_> {
     async fn store(
         &mut self,
         mind: &mut Mind,
-        (passed, status, record): (Vec<DeploymentStatus>, DeploymentStatus, Record),
+        (passed, mut status, mut record): (Vec<DeploymentStatus>, DeploymentStatus, Record),
         step: &Step,
     ) -> Result<Stored, Outcome> {
         let before = self.deployment.status.as_ref();
-        if before == Some(&status) {
+        let changes = step.actions.iter().any(|planned| !matches!(planned.action, Action::Measure(_)));
+        // Nothing is done to what does not bear the name of this operator: of two that look at once, one is refused.
+        let own = self.operator.others.own();
+        if before == Some(&status) && (!changes || record.operator.as_deref() == Some(own)) {
             mind.record = Some(record);
             return Ok(Stored::Now);
         }
-        let changes = step.actions.iter().any(|planned| !matches!(planned.action, Action::Measure(_)));
         let pressing = changes || before.is_none_or(|before| is_news(before, &status));
         if !pressing {
             let rest = mind.written.map_or(Duration::ZERO, |at| STATUS_PAUSE.saturating_sub(at.elapsed()));
@@ -508,6 +516,10 @@ impl Scene<'_> {
                 mind.record = Some(record);
                 return Ok(Stored::Later(rest));
             }
+        }
+        if record.operator.as_deref() != Some(own) {
+            record.operator = Some(own.to_owned());
+            status.record = Some(record.write());
         }
         self.write(mind, (passed, status), Some(record)).await?;
         Ok(Stored::Now)
