@@ -62,7 +62,7 @@ pub struct Started {
 }
 
 /// What a revision was rendered from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rendered {
     /// The digest of the inputs: where it is the same, so is the revision.

@@ -78,6 +78,10 @@ pub struct Event {
     pub crashing: Option<String>,
     /// Somebody deletes a part of this revision, and what is left is not ready.
     pub torn: Option<String>,
+    /// Somebody lets one of the Services that clients know select nothing.
+    pub unturned: bool,
+    /// The same with one of the candidate Services.
+    pub unturned_preview: bool,
     /// Nothing is wrong any more with this revision.
     pub mended: Option<String>,
     /// All pods of this revision start anew.

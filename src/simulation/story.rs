@@ -181,6 +181,13 @@ impl<W: Witness> Story<'_, W> {
         if let Some(set) = event.torn.as_deref().and_then(|name| world.revisions.get_mut(&revision(name))) {
             set.torn = true;
         }
+        for (service, unturned) in [(&mut world.stable, event.unturned), (&mut world.candidate, event.unturned_preview)]
+        {
+            if let Some(service) = service.as_mut().filter(|_| unturned) {
+                service.partial = true;
+                service.version += 1;
+            }
+        }
         if let Some(name) = event.lose.as_deref() {
             world.lose(&revision(name));
         }
@@ -312,6 +319,8 @@ fn tell(event: &Event) -> String {
     words.extend(event.lose.as_ref().map(|name| format!("all pods of {name} restart")));
     words.extend(event.pods.map(|pods| format!("{pods} pods are desired")));
     words.extend(event.torn.as_ref().map(|name| format!("a part of {name} is deleted")));
+    words.extend(event.unturned.then(|| "one of the stable Services selects nothing".to_owned()));
+    words.extend(event.unturned_preview.then(|| "one of the candidate Services selects nothing".to_owned()));
     words.extend(event.crashing.as_ref().map(|name| format!("pods of {name} crash")));
     words.extend(event.rehearse.map(|rehearse| format!("dryRun is {rehearse}")));
     words.extend(event.uneven.map(|[first, second]| format!("the routes say {} and {}", first.0, second.0)));

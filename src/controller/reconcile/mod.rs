@@ -269,6 +269,7 @@ impl<'a> Scene<'a> {
             front: self.front(),
             stable: state.and_then(|state| state.stable.as_ref()),
             candidate: state.and_then(|state| state.active()).map(|run| &run.revision),
+            rendered: self.aim.rendered.as_ref(),
             controllers: &controllers,
         };
         let sight = see(&self.operator.store, &self.owned, beside, Instant::now());

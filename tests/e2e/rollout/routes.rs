@@ -1,5 +1,6 @@
 //! Routes that a package brings itself, and hosts that two Deployments want.
 
+use k8s_openapi::api::core::v1::Service;
 use landfall::api::{condition::ConditionReason, deployment_status::Phase, profile::Profile};
 use serde_json::{Value, json};
 
@@ -180,5 +181,43 @@ async fn a_profile_that_changes_under_a_run_changes_neither_its_hosts_nor_who_wr
     stage.want("3.0.0").await;
     waits_for(&stage, "service account nobody").await;
     assert_eq!(hosts(&stage).await, before);
+    stage.end().await;
+}
+
+/// Two Services before the pods, of which a route names the first.
+fn two_services(version: &str) -> Vec<Value> {
+    small_with(version, [service("second", "web")])
+}
+
+/// Waits until a Service selects this revision.
+async fn selected(stage: &Stage, name: &str, revision: &str) {
+    let is = |service: Option<&Service>| {
+        let selector = service.and_then(|service| service.spec.as_ref()?.selector.as_ref());
+        selector.and_then(|labels| labels.get("pod-template-hash")).is_some_and(|hash| hash == revision)
+    };
+    stage.world.wait_for::<Service, _>(name, is).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_several_services_that_lost_its_turn_is_turned_again() {
+    let stage = Stage::new("lostturn").await;
+    stage.apply(&manifests::profile(SWIFT)).await;
+    settled(&stage, "1.0.0", &two_services("1.0.0")).await;
+    let stable = stage.stable().await;
+    let services: kube::Api<Service> = stage.world.api();
+    let select = async |hash: &str| {
+        let patch = kube::api::Patch::Merge(json!({"spec": {"selector": {"pod-template-hash": hash}}}));
+        services.patch("second", &kube::api::PatchParams::default(), &patch).await.unwrap();
+    };
+    select(landfall::api::NO_REVISION).await;
+    selected(&stage, "second", &stable).await;
+    services.delete("second", &kube::api::DeleteParams::default()).await.unwrap();
+    selected(&stage, "second", &stable).await;
+
+    // A revision that has no pods any more.
+    settled(&stage, "2.0.0", &two_services("2.0.0")).await;
+    let newer = stage.stable().await;
+    select(&stable).await;
+    selected(&stage, "second", &newer).await;
     stage.end().await;
 }
