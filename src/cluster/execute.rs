@@ -497,7 +497,10 @@ async fn delete(site: &Site<'_>, revision: &Revision) -> Result<(), ExecuteError
         let objects = release.config_objects(site.owner).into_iter().chain(release.job_objects(site.owner));
         objects.map(|object| Place::of(&object)).collect::<Vec<_>>()
     });
-    for place in made.chain(sets) {
+    for place in made {
+        delete_own(site, &place).await?;
+    }
+    for place in sets {
         site.writer.delete(site.account, &place, None).await.map_err(|error| explain(site, &place, error))?;
     }
     revision::delete(site.writer, site.owner, revision).await?;
@@ -523,13 +526,18 @@ async fn prune(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError> {
         if kept.contains(&place) || HOLDS_DATA.contains(&place.kind.as_str()) {
             continue;
         }
-        let found = site.writer.get(site.account, &place).await.map_err(|error| explain(site, &place, error))?;
-        if let Some(object) = found.filter(|object| site.owner.owns(object)) {
-            let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(ToOwned::to_owned);
-            site.writer.delete(site.account, &place, uid).await.map_err(|error| explain(site, &place, error))?;
-        }
+        delete_own(site, &place).await?;
     }
     Ok(())
+}
+
+/// Deletes what is at a place, if it is of this Deployment: a name says nothing, as another one of the same package has the
+/// same.
+async fn delete_own(site: &Site<'_>, place: &Place) -> Result<(), ExecuteError> {
+    let found = site.writer.get(site.account, place).await.map_err(|error| explain(site, place, error))?;
+    let Some(object) = found.filter(|object| site.owner.owns(object)) else { return Ok(()) };
+    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(ToOwned::to_owned);
+    site.writer.delete(site.account, place, uid).await.map_err(|error| explain(site, place, error))
 }
 
 /// The objects of a release that outlive a revision.

@@ -374,6 +374,14 @@ fn what_has_no_namespace_belongs_to_the_deployment_of_one() {
     assert!(ours.owns(&beside(json!({"annotations": {"landfall.dev/adopt": "web"}}))));
     assert!(ours.owns(&beside(json!({"ownerReferences": [{"uid": "0c1d"}]}))));
     assert_eq!(ours.adoption(&beside(json!({}))), "web");
+
+    // What another Deployment controls is not ours by a second reference, nor by an offer that somebody wrote on it.
+    let theirs = json!({"uid": "2f3e", "controller": true});
+    for more in [json!({}), json!({"annotations": {"landfall.dev/adopt": "web", "landfall.dev/owner": "0c1d"}})] {
+        let mut metadata = more.clone();
+        metadata["ownerReferences"] = json!([{"uid": "0c1d"}, theirs]);
+        assert!(!ours.owns(&beside(metadata.clone())) && neighbour.owns(&beside(metadata)), "{more}");
+    }
 }
 
 #[test]
