@@ -120,7 +120,7 @@ mod tests {
         let before = Some(&prior.state).filter(|_| prior.terms.is_some() || prior.state.run.is_some());
         let state = step(Look { wanted: &wanted, prior: before, observed: &observed, now: Moment(1_000) }).state;
         let terms = Terms::after(prior, &state, (Some(&intent.terms), route));
-        Record { terms, state, ..prior.clone() }
+        Record { state, terms, ..prior.clone() }
     }
 
     #[test]

@@ -53,7 +53,7 @@ async fn silence_is_told_by_looks_and_not_by_time_alone() {
     // Nobody asked for a long time, and it was renewed meanwhile.
     advance(Duration::from_secs(7)).await;
     drop(other.attempt().await.unwrap());
-    advance(Duration::from_secs(60)).await;
+    advance(Duration::from_mins(1)).await;
     assert_eq!(rivals.standing(LEASE, "shop").await, Standing::Alive);
 }
 

@@ -403,10 +403,10 @@ mod tests {
             "spec": {"package": {"name": "web", "version": "1.0.0"}, "profile": "production"},
         });
         store.put_deployment(serde_json::from_value(deployment).unwrap());
-        let named = |routes: Vec<(Key, Arc<RouteView>)>| {
+        let hosts_of = |routes: Vec<(Key, Arc<RouteView>)>| {
             routes.into_iter().map(|(_, route)| route.name.to_string()).collect::<Vec<_>>()
         };
-        assert_eq!(named(store.routes()), ["own"], "a label takes no host from others");
+        assert_eq!(hosts_of(store.routes()), ["own"], "a label takes no host from others");
         let owned = store.owned(&Key::new("shop", "web"), "new");
         let names: Vec<&str> = owned.replica_sets.keys().chain(owned.services.keys()).map(|name| &**name).collect();
         assert_eq!(names, ["own", "own"]);
