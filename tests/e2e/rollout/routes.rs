@@ -186,7 +186,9 @@ async fn a_profile_that_changes_under_a_run_changes_neither_its_hosts_nor_who_wr
 
 /// Two Services before the pods, of which a route names the first.
 fn two_services(version: &str) -> Vec<Value> {
-    small_with(version, [service("second", "web")])
+    let mut manifests = small_with(version, [service("second", "web")]);
+    manifests[1]["metadata"]["annotations"] = json!({"landfall.dev/expose": "http"});
+    manifests
 }
 
 /// Waits until a Service selects this revision.
