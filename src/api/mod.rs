@@ -67,6 +67,9 @@ pub const SELECTS_ANNOTATION: &str = "landfall.dev/selects";
 /// Annotation of a routed Service: the revision that it was turned to although that has no such Service.
 pub const LEFT_ANNOTATION: &str = "landfall.dev/left-over";
 
+/// Annotation of a Lease: the namespaces that its holder looks after, with commas between them. Without it, all.
+pub const WATCHES_ANNOTATION: &str = "landfall.dev/watches";
+
 /// Annotation of a `ReplicaSet` of a revision: how many instances its manifest asks for.
 pub const REPLICAS_ANNOTATION: &str = "landfall.dev/replicas";
 

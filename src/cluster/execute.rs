@@ -3,7 +3,7 @@
 //! It decides nothing. What an action rests on is read again from the API server, and where it has changed the action is
 //! left out; what belongs to somebody else is never touched.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::{join_all, try_join, try_join_all};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -14,7 +14,7 @@ use tracing::warn;
 use super::{
     call::CallError,
     releases::Releases,
-    revision::{self, RevisionError},
+    revision::{self, Digests, RevisionError},
     store::{
         Owned, Store,
         view::{ReplicaSetObject, ReplicaSetView, RouteView, ServiceObject, ServiceView},
@@ -105,6 +105,8 @@ pub struct Site<'a> {
     pub store: &'a Store,
     /// The releases of revisions.
     pub releases: &'a Releases,
+    /// What proves their records.
+    pub digests: &'a Digests,
     /// The Deployment that owns what is written.
     pub owner: &'a Owner,
     /// Where objects are written.
@@ -130,6 +132,11 @@ impl<'a> Site<'a> {
             Selector::Nothing | Selector::Every(_) => None,
         });
         selected.or(self.stable).or(self.candidate)
+    }
+
+    /// What a revision consists of.
+    async fn release(&self, revision: &Revision) -> Result<Arc<Release>, RevisionError> {
+        self.releases.get(self.writer, self.owner, revision, self.digests).await
     }
 
     /// Whether it is a revision at all, and not what somebody wrote into a selector.
@@ -179,7 +186,7 @@ async fn carry_out(site: &Site<'_>, action: &Action) -> Result<(), ExecuteError>
 
 /// Makes a revision's objects: first what its pods read, then the Jobs, then the pods.
 async fn create(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), ExecuteError> {
-    let release = site.releases.get(site.writer, site.owner, revision).await?;
+    let release = site.release(revision).await?;
     try_join_all(release.shared.iter().map(|shared| share(site, shared))).await?;
     let configs = release.config_objects(site.owner);
     try_join_all(configs.iter().map(|object| make::<IgnoredAny>(site, object))).await?;
@@ -249,7 +256,7 @@ async fn scale(site: &Site<'_>, revision: &Revision, pods: u32) -> Result<(), Ex
 async fn front(site: &Site<'_>, from: &BTreeSet<Revision>, to: &BTreeSet<Revision>) -> Result<(), ExecuteError> {
     let old = site.stable.filter(|stable| to.contains(stable)).or_else(|| to.first());
     let Some(revision) = old else { return Ok(()) };
-    let release = site.releases.get(site.writer, site.owner, revision).await?;
+    let release = site.release(revision).await?;
     let selection = match to.len() {
         1 => Selection::One(revision.0.clone()),
         _ => Selection::Several(to.iter().map(|revision| revision.0.clone()).collect()),
@@ -274,7 +281,7 @@ async fn promote(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError>
 }
 
 async fn preview(site: &Site<'_>, revision: &Revision) -> Result<(), ExecuteError> {
-    let release = site.releases.get(site.writer, site.owner, revision).await?;
+    let release = site.release(revision).await?;
     turn(site, Role::Candidate, &release, &Selection::One(revision.0.clone())).await
 }
 
@@ -334,7 +341,7 @@ fn remember_service(site: &Site<'_>, answer: &ServiceObject) {
 /// missing, selecting nothing: a route to a Service that does not exist is refused by routers.
 async fn weigh_routes(site: &Site<'_>, share: Share) -> Result<(), ExecuteError> {
     let revision = site.fronted().ok_or_else(|| ExecuteError::Changed("the stable revision".to_owned()))?;
-    let release = site.releases.get(site.writer, site.owner, revision).await?;
+    let release = site.release(revision).await?;
     for role in [Role::Stable, Role::Candidate] {
         let missing = services(site, role, &release, &Selection::Nothing);
         let missing =
@@ -476,7 +483,7 @@ fn is_ready(pod: &Value) -> bool {
 /// Deletes a revision's objects and, last, its record. What it shares with no other revision goes with it, but for what
 /// holds data.
 async fn delete(site: &Site<'_>, revision: &Revision) -> Result<(), ExecuteError> {
-    let release = match site.releases.get(site.writer, site.owner, revision).await {
+    let release = match site.release(revision).await {
         Ok(release) => Some(release),
         Err(RevisionError::Absent(_)) => None,
         Err(error) => return Err(error.into()),
@@ -490,7 +497,10 @@ async fn delete(site: &Site<'_>, revision: &Revision) -> Result<(), ExecuteError
         let objects = release.config_objects(site.owner).into_iter().chain(release.job_objects(site.owner));
         objects.map(|object| Place::of(&object)).collect::<Vec<_>>()
     });
-    for place in made.chain(sets) {
+    for place in made {
+        delete_own(site, &place).await?;
+    }
+    for place in sets {
         site.writer.delete(site.account, &place, None).await.map_err(|error| explain(site, &place, error))?;
     }
     revision::delete(site.writer, site.owner, revision).await?;
@@ -506,7 +516,7 @@ async fn prune(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError> {
     let others: BTreeSet<&Revision> =
         site.owned.replica_sets.values().map(|set| &set.revision).chain(under_way).collect();
     for other in others.into_iter().filter(|other| other.0 != release.hash) {
-        match site.releases.get(site.writer, site.owner, other).await {
+        match site.release(other).await {
             Ok(other) => kept.extend(lasting(&other)),
             // What cannot be read may want anything: nothing is deleted then.
             Err(_) => return Ok(()),
@@ -516,13 +526,18 @@ async fn prune(site: &Site<'_>, release: &Release) -> Result<(), ExecuteError> {
         if kept.contains(&place) || HOLDS_DATA.contains(&place.kind.as_str()) {
             continue;
         }
-        let found = site.writer.get(site.account, &place).await.map_err(|error| explain(site, &place, error))?;
-        if let Some(object) = found.filter(|object| site.owner.owns(object)) {
-            let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(ToOwned::to_owned);
-            site.writer.delete(site.account, &place, uid).await.map_err(|error| explain(site, &place, error))?;
-        }
+        delete_own(site, &place).await?;
     }
     Ok(())
+}
+
+/// Deletes what is at a place, if it is of this Deployment: a name says nothing, as another one of the same package has the
+/// same.
+async fn delete_own(site: &Site<'_>, place: &Place) -> Result<(), ExecuteError> {
+    let found = site.writer.get(site.account, place).await.map_err(|error| explain(site, place, error))?;
+    let Some(object) = found.filter(|object| site.owner.owns(object)) else { return Ok(()) };
+    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(ToOwned::to_owned);
+    site.writer.delete(site.account, place, uid).await.map_err(|error| explain(site, place, error))
 }
 
 /// The objects of a release that outlive a revision.

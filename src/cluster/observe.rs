@@ -16,6 +16,7 @@ use crate::{
         share::Share,
     },
     kinds::workload::objects::candidate_name,
+    rollout::record::Rendered,
     traffic::{
         Pair,
         acknowledge::{Controller, acknowledged},
@@ -64,6 +65,8 @@ pub struct Beside<'a> {
     pub candidate: Option<&'a Revision>,
     /// The stable revision: its Jobs are over and done with.
     pub stable: Option<&'a Revision>,
+    /// What was rendered last: how many Services a revision has.
+    pub rendered: Option<&'a Rendered>,
     /// Who looks after the parents of the routes.
     pub controllers: &'a BTreeMap<ParentKey, Controller>,
 }
@@ -76,7 +79,8 @@ pub fn see(store: &Store, owned: &Owned, beside: Beside<'_>, now: Instant) -> Si
     let pods = pods(owned, &jobs);
     let sets: Vec<(String, Revision)> =
         owned.replica_sets.values().map(|set| (set.name.to_string(), set.revision.clone())).collect();
-    let service = |role| services(owned, role, &pods, &sets);
+    let service =
+        |role| services(owned, role, &pods, &sets).map(|service| whole(owned, role, beside.rendered, service));
     let (front, preview) = pretended(beside, &pods);
     let stable = service(Role::Stable).or(front);
     let candidate = service(Role::Candidate).or(preview);
@@ -184,6 +188,17 @@ fn services(
     Some(together)
 }
 
+/// A revision of which a Service is not there has not got all of its turn.
+fn whole(owned: &Owned, role: Role, rendered: Option<&Rendered>, service: Service) -> Service {
+    let all = || owned.services.values().filter(|service| service.role == role);
+    let there = all().filter(|service| !service.is_left_over()).count();
+    let lacks = |rendered: &Rendered| service.selects.iter().eq([&rendered.revision]) && there < rendered.services;
+    if !rendered.is_some_and(lacks) {
+        return service;
+    }
+    Service { endpoints: BTreeMap::new(), partial: true, ..service }
+}
+
 fn route(owned: &Owned, controllers: &BTreeMap<ParentKey, Controller>) -> Option<Route> {
     let stable = owned.services.values().filter(|service| service.role == Role::Stable);
     let pairs: Vec<Pair> = stable
@@ -272,7 +287,14 @@ mod tests {
         let [old, new] = ["bcdfg", "hjklm"].map(|name| Revision(name.to_owned()));
         let (front, controllers) = (BTreeSet::from([old.clone()]), BTreeMap::new());
         let selected = |front, candidate| {
-            let beside = Beside { namespace: "shop", front, candidate, stable: Some(&old), controllers: &controllers };
+            let beside = Beside {
+                namespace: "shop",
+                front,
+                candidate,
+                stable: Some(&old),
+                rendered: None,
+                controllers: &controllers,
+            };
             let (front, preview) = pretended(beside, &BTreeMap::new());
             (front.map(|service| service.selects), preview.map(|service| service.selects))
         };
@@ -280,6 +302,24 @@ mod tests {
         assert_eq!(selected(Some(&front), Some(&new)), (only(&old), only(&new)));
         assert_eq!(selected(Some(&front), None), (only(&old), only(&old)), "between two runs nothing is to be done");
         assert_eq!(selected(None, Some(&new)), (None, None), "where there are Services they are seen");
+    }
+
+    #[test]
+    fn a_service_that_is_not_there_is_missed_among_others() {
+        let seen = |wanted: &str, services: usize, worker: &Value| {
+            let owned = owned(worker);
+            let sets = [("web-bcdfg".to_owned(), Revision("bcdfg".to_owned()))];
+            let rendered = Rendered { revision: Revision(wanted.to_owned()), services, ..Rendered::default() };
+            let service = super::services(&owned, Role::Stable, &BTreeMap::new(), &sets).unwrap();
+            whole(&owned, Role::Stable, Some(&rendered), service)
+        };
+        let left = json!({"landfall.dev/left-over": "bcdfg"});
+        assert!(!seen("bcdfg", 2, &json!({})).partial);
+        assert!(seen("bcdfg", 3, &json!({})).partial);
+        assert!(!seen("bcdfg", 1, &left).partial);
+        let missed = seen("bcdfg", 2, &left);
+        assert_eq!((missed.partial, missed.ready()), (true, 0), "one that is left over is none of its own");
+        assert!(!seen("other", 3, &json!({})).partial, "how many another revision has says nothing");
     }
 
     /// One of two workloads of a revision, with three pods.

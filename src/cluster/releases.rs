@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    revision::{RevisionError, load},
+    revision::{Digests, Recorded, RevisionError, load},
     write::Writer,
 };
 use crate::{
@@ -20,6 +20,7 @@ struct Held {
     uid: String,
     revision: Revision,
     size: usize,
+    digest: String,
     release: Arc<Release>,
 }
 
@@ -34,7 +35,7 @@ impl Releases {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The release of a revision, from here or from its record.
+    /// The release of a revision, from here or from its record, which has to be the one that is remembered.
     ///
     /// # Errors
     /// See [`RevisionError`].
@@ -43,34 +44,45 @@ impl Releases {
         writer: &Writer,
         owner: &Owner,
         revision: &Revision,
+        digests: &Digests,
     ) -> Result<Arc<Release>, RevisionError> {
-        if let Some(release) = self.find(owner, revision) {
+        if let Some(release) = self.find(owner, revision, digests) {
             return Ok(release);
         }
-        let release = Arc::new(load(writer, owner, revision).await?);
-        self.put(owner, Arc::clone(&release));
-        Ok(release)
+        Ok(self.put(owner, load(writer, owner, revision, digests).await?))
     }
 
-    fn find(&self, owner: &Owner, revision: &Revision) -> Option<Arc<Release>> {
+    fn find(&self, owner: &Owner, revision: &Revision, digests: &Digests) -> Option<Arc<Release>> {
         let mut held = self.lock();
         let at = held.iter().position(|one| one.uid == owner.uid && one.revision == *revision)?;
         let one = held.remove(at);
+        // Another record was remembered since.
+        if digests.get(revision).is_some_and(|digest| *digest != one.digest) {
+            return None;
+        }
         let release = Arc::clone(&one.release);
         held.push(one);
         Some(release)
     }
 
-    /// Takes in what was just recorded.
-    pub fn put(&self, owner: &Owner, release: Arc<Release>) {
-        let size = serde_json::to_vec(&*release).map_or(HELD_MAX, |text| text.len());
-        let revision = Revision(release.hash.clone());
+    /// The digest of the record of a release that is held here.
+    pub fn digest(&self, owner: &Owner, revision: &Revision) -> Option<String> {
+        let held = self.lock();
+        held.iter().find(|one| one.uid == owner.uid && one.revision == *revision).map(|one| one.digest.clone())
+    }
+
+    /// Takes in what was just recorded, or read.
+    pub fn put(&self, owner: &Owner, recorded: Recorded) -> Arc<Release> {
+        let Recorded { release, digest } = recorded;
+        let size = serde_json::to_vec(&release).map_or(HELD_MAX, |text| text.len());
+        let (revision, release) = (Revision(release.hash.clone()), Arc::new(release));
         let mut held = self.lock();
         held.retain(|one| one.uid != owner.uid || one.revision != revision);
-        held.push(Held { uid: owner.uid.clone(), revision, size, release });
+        held.push(Held { uid: owner.uid.clone(), revision, size, digest, release: Arc::clone(&release) });
         while held.iter().map(|one| one.size).sum::<usize>() > HELD_MAX && held.len() > 1 {
             held.remove(0);
         }
+        release
     }
 
     /// Drops a release whose record is gone.

@@ -2,6 +2,9 @@
 //!
 //! A record is the compressed release. What does not fit into one Secret goes on in the next; the first says how many there
 //! are. They are written and read as the operator itself: what a package contains may be secret.
+//!
+//! A revision's name is too short to prove what a record says, and whoever may write Secrets could write one where no policy
+//! forbids it. So the digest of the whole record is remembered in the Deployment's status, and what is read back must have it.
 
 use std::{
     collections::BTreeMap,
@@ -12,6 +15,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{
@@ -29,7 +33,23 @@ use crate::{
         objects::Owner,
         release::{FORMAT, Release},
     },
+    rollout::words::hexadecimal,
 };
+
+/// The digests of records, by revision, as they are remembered.
+pub type Digests = BTreeMap<Revision, String>;
+
+/// The hexadecimal characters of a digest: all of a sha256.
+const DIGEST: usize = 64;
+
+/// A release as its record holds it.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The release.
+    pub release: Release,
+    /// The digest of the record.
+    pub digest: String,
+}
 
 /// The most of a record that one Secret holds, in bytes.
 const PART_MAX: usize = 700_000;
@@ -64,6 +84,11 @@ pub enum RevisionError {
     /// There is a Secret of its name that this Deployment did not write.
     #[error("Secret {1} has the name of the record of revision {0}, and is not one of this Deployment: delete it")]
     Foreign(Revision, String),
+    /// It is one of this Deployment by its marks, and says something else than this Deployment recorded.
+    #[error(
+        "Secret {1} does not hold revision {0} as it was recorded, so somebody else wrote it, and nothing of it is carried out: delete it, or restore it from a backup; that of the wanted revision is made anew from its Package"
+    )]
+    Altered(Revision, String),
     /// It does not fit.
     #[error("the record of revision {0} is too large even when compressed: carry less in one package")]
     TooLarge(Revision),
@@ -79,44 +104,70 @@ fn part_name(deployment: &str, revision: &Revision, part: usize) -> String {
     if part == 0 { first } else { format!("{first}-{part}") }
 }
 
-/// Writes a record. One that is there already stays as it is: a revision is rendered once.
+/// Writes a record. One that is there already stays as it is, as a revision is rendered once: then it is read, and has to be
+/// what is remembered of it, or at least what was rendered now.
 ///
 /// # Errors
 /// See [`RevisionError`].
-pub async fn save(writer: &Writer, owner: &Owner, release: &Release) -> Result<(), RevisionError> {
+pub async fn save(
+    writer: &Writer,
+    owner: &Owner,
+    release: Release,
+    digests: &Digests,
+) -> Result<Recorded, RevisionError> {
     let revision = Revision(release.hash.clone());
-    let packed = pack(release).map_err(|error| RevisionError::Broken(revision.clone(), error.to_string()))?;
+    let broken = |error: io::Error| RevisionError::Broken(revision.clone(), error.to_string());
+    let text = serde_json::to_vec(&release).map_err(|error| broken(error.into()))?;
+    let packed = pack(&text).map_err(broken)?;
     let parts: Vec<&[u8]> = packed.chunks(PART_MAX).collect();
     if parts.len() > PARTS_MAX {
         return Err(RevisionError::TooLarge(revision));
     }
+    let mut made = true;
     // The first comes last: where it is, all are.
     for (number, part) in parts.iter().enumerate().rev() {
         let secret = secret(owner, &revision, (number, parts.len()), part);
         match writer.create::<IgnoredAny>(&Account::Own, &secret).await {
             Ok(_) => {}
-            Err(error) if error.is_taken() => keep(writer, owner, &revision, &secret).await?,
+            Err(error) if error.is_taken() => made &= keep(writer, owner, &revision, &secret).await? == Kept::Replaced,
             Err(error) => return Err(RevisionError::Call(revision, error)),
         }
     }
-    Ok(())
+    if made {
+        return Ok(Recorded { digest: digest(&text), release });
+    }
+    let found = load(writer, owner, &revision, digests).await?;
+    if digests.contains_key(&revision) || found.release.is_like(&release) {
+        Ok(found)
+    } else {
+        Err(RevisionError::Altered(revision.clone(), name(&owner.name, &revision)))
+    }
+}
+
+/// What became of a Secret that was there already.
+#[derive(Debug, PartialEq, Eq)]
+enum Kept {
+    /// It stays.
+    Found,
+    /// The new one has taken its place.
+    Replaced,
 }
 
 /// A record of this Deployment that is there already stays as it is. What a former Deployment of the same name left is
 /// about to be collected, so it is replaced; anything else is somebody's who would have it carried out.
-async fn keep(writer: &Writer, owner: &Owner, revision: &Revision, wanted: &Value) -> Result<(), RevisionError> {
+async fn keep(writer: &Writer, owner: &Owner, revision: &Revision, wanted: &Value) -> Result<Kept, RevisionError> {
     let call = |error| RevisionError::Call(revision.clone(), error);
     let place = Place::of(wanted);
-    let Some(found) = writer.get(&Account::Own, &place).await.map_err(call)? else { return Ok(()) };
+    let Some(found) = writer.get(&Account::Own, &place).await.map_err(call)? else { return Ok(Kept::Found) };
     if is_own(&found, owner) {
-        return Ok(());
+        return Ok(Kept::Found);
     }
     if !is_of_former(&found, owner) {
         return Err(RevisionError::Foreign(revision.clone(), place.name));
     }
     let uid = found.pointer("/metadata/uid").and_then(Value::as_str).map(ToOwned::to_owned);
     writer.delete(&Account::Own, &place, uid).await.map_err(call)?;
-    writer.create(&Account::Own, wanted).await.map(|IgnoredAny| ()).map_err(call)
+    writer.create(&Account::Own, wanted).await.map(|IgnoredAny| Kept::Replaced).map_err(call)
 }
 
 /// Whether a Secret is a record that belongs to this Deployment. Its type cannot be changed later.
@@ -127,11 +178,17 @@ fn is_own(secret: &Value, owner: &Owner) -> bool {
         && owners.any(|reference| reference.get("uid").and_then(Value::as_str) == Some(&owner.uid))
 }
 
-/// Reads a record.
+/// Reads a record. It must have the digest that is remembered of it, if any is: without one, as after the loss of a status, it
+/// is taken as it is.
 ///
 /// # Errors
 /// See [`RevisionError`].
-pub async fn load(writer: &Writer, owner: &Owner, revision: &Revision) -> Result<Release, RevisionError> {
+pub async fn load(
+    writer: &Writer,
+    owner: &Owner,
+    revision: &Revision,
+    digests: &Digests,
+) -> Result<Recorded, RevisionError> {
     let first = read(writer, owner, revision, 0).await?;
     let parts = first.pointer("/metadata/annotations").and_then(|all| all.get(PARTS_ANNOTATION));
     let parts: usize = parts.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(1);
@@ -139,7 +196,31 @@ pub async fn load(writer: &Writer, owner: &Owner, revision: &Revision) -> Result
     for part in 1..parts.min(PARTS_MAX) {
         packed.extend(data(&read(writer, owner, revision, part).await?, revision)?);
     }
-    unpack(&packed).map_err(|cause| RevisionError::Broken(revision.clone(), cause))
+    prove(owner, revision, &packed, digests.get(revision).map(String::as_str))
+}
+
+/// What was read, if it is what is remembered. What is not is not even looked into.
+fn prove(
+    owner: &Owner,
+    revision: &Revision,
+    packed: &[u8],
+    remembered: Option<&str>,
+) -> Result<Recorded, RevisionError> {
+    let altered = || RevisionError::Altered(revision.clone(), name(&owner.name, revision));
+    let broken = |cause| if remembered.is_some() { altered() } else { RevisionError::Broken(revision.clone(), cause) };
+    let text = unpack(packed).map_err(|error| broken(error.to_string()))?;
+    let digest = digest(&text);
+    if remembered.is_some_and(|remembered| remembered != digest) {
+        return Err(altered());
+    }
+    let release = parse(&text).map_err(|cause| RevisionError::Broken(revision.clone(), cause))?;
+    // One of another revision under this name.
+    if release.hash == revision.0 { Ok(Recorded { release, digest }) } else { Err(altered()) }
+}
+
+/// The digest of a record: of its text, so that how it is packed makes no difference.
+fn digest(text: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(text), DIGEST)
 }
 
 /// Deletes a record.
@@ -204,21 +285,26 @@ fn data(secret: &Value, revision: &Revision) -> Result<Vec<u8>, RevisionError> {
     BASE64_STANDARD.decode(text).map_err(|_| broken("it is not base64"))
 }
 
-fn pack(release: &Release) -> io::Result<Vec<u8>> {
+fn pack(text: &[u8]) -> io::Result<Vec<u8>> {
     let mut packer = GzEncoder::new(Vec::new(), Compression::default());
-    packer.write_all(&serde_json::to_vec(release)?)?;
+    packer.write_all(text)?;
     packer.finish()
 }
 
-fn unpack(packed: &[u8]) -> Result<Release, String> {
+fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    GzDecoder::new(packed).take(UNPACKED_MAX).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    GzDecoder::new(packed).take(UNPACKED_MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn parse(text: &[u8]) -> Result<Release, String> {
     // The parser's own words would quote the content, and a password may stand there.
-    let release: Release = serde_json::from_slice(&text).map_err(|error| format!("at byte {}", error.column()))?;
+    let release: Release = serde_json::from_slice(text).map_err(|error| format!("at byte {}", error.column()))?;
     if release.format == FORMAT { Ok(release) } else { Err(format!("it has the form {}", release.format)) }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -234,5 +320,45 @@ mod tests {
         assert!(!is_own(&forged, &old), "another type");
         forged["metadata"]["ownerReferences"] = json!([]);
         assert!(!is_own(&forged, &old) && !is_of_former(&forged, &new), "no owner at all");
+    }
+
+    fn packed(release: &Release) -> (Vec<u8>, String) {
+        let text = serde_json::to_vec(release).unwrap();
+        (pack(&text).unwrap(), digest(&text))
+    }
+
+    #[test]
+    fn a_record_that_is_not_the_one_that_is_remembered_is_named_with_the_remedy_and_not_used() {
+        let owner = Owner { name: "web".to_owned(), namespace: "shop".to_owned(), uid: "1".to_owned() };
+        let revision = Revision("bcdfghjklm".to_owned());
+        let own = Release { format: FORMAT, hash: revision.0.clone(), package: "web".to_owned(), ..Release::default() };
+        let (record, remembered) = packed(&own);
+        let read = prove(&owner, &revision, &record, Some(&remembered)).unwrap();
+        assert_eq!((read.release == own, read.digest == remembered), (true, true));
+
+        // The same name, the same marks, other content.
+        let (forged, _) = packed(&Release { version: "6.6.6".to_owned(), ..own.clone() });
+        for bad in [&forged[..], b"no archive", b""] {
+            let refused = prove(&owner, &revision, bad, Some(&remembered)).unwrap_err();
+            assert!(matches!(&refused, RevisionError::Altered(_, secret) if secret == "landfall-rev-web-bcdfghjklm"));
+            assert!(refused.to_string().contains("delete it"), "{refused}");
+        }
+        // Nothing is remembered: it is taken as it is, but never for another revision.
+        assert!(prove(&owner, &revision, &forged, None).is_ok());
+        let (other, digest) = packed(&Release { hash: "other".to_owned(), ..own });
+        for remembered in [None, Some(&*digest)] {
+            assert!(matches!(prove(&owner, &revision, &other, remembered), Err(RevisionError::Altered(..))));
+        }
+    }
+
+    #[test]
+    fn how_a_record_is_packed_is_nothing_to_its_digest() {
+        let owner = Owner { name: "web".to_owned(), namespace: "shop".to_owned(), uid: "1".to_owned() };
+        let revision = Revision("bcdfg".to_owned());
+        let text =
+            serde_json::to_vec(&Release { format: FORMAT, hash: "bcdfg".to_owned(), ..Release::default() }).unwrap();
+        let mut packer = GzEncoder::new(Vec::new(), Compression::none());
+        packer.write_all(&text).unwrap();
+        assert!(prove(&owner, &revision, &packer.finish().unwrap(), Some(&digest(&text))).is_ok());
     }
 }

@@ -36,11 +36,12 @@ use self::{
     operator::{Answers, Operator},
     pace::Pace,
     queue::Queue,
+    reconcile::others::Others,
 };
 use crate::{
     cluster::{
         connect::{ConnectError, Connection, connect},
-        lease::{decide::Loss, elector::Elector},
+        lease::{decide::Loss, elector::Elector, rivals::Rivals},
         probe::{Prober, api_server, forbidden::Forbidden},
         releases::Releases,
         routers::Routers,
@@ -114,7 +115,12 @@ async fn operate(config: &Config) -> Result<(), RunError> {
     let stop = cancelled_by_signals().map_err(RunError::Setup)?;
     let connection = connect().await?;
     let listener = listen(config.listen).await?;
-    let parts = (connection.client.clone(), connection.watcher.clone(), connection.server.clone());
+    let parts = Parts {
+        client: connection.client.clone(),
+        watcher: connection.watcher.clone(),
+        server: connection.server.clone(),
+        lease: format!("{}/{}", config.namespace(connection.namespace.clone()), config.lease_name),
+    };
     let mut elector = elector(config, connection);
 
     let (health, probed) = watch::channel(Health::new(config.lease.duration, Instant::now()));
@@ -147,10 +153,19 @@ const STEPS_PER_SECOND: u32 = 10;
 /// How often a second pods are asked what they wait for, for all Deployments together.
 const QUESTIONS_PER_SECOND: u32 = 2;
 
+/// What the work gets of the connection.
+struct Parts {
+    client: Client,
+    watcher: Client,
+    server: String,
+    /// The Lease, as `namespace/name`.
+    lease: String,
+}
+
 /// What an operator works with, from the first moment that it leads. An API server that does not answer is waited for: a
 /// prober that does not know its addresses would ask it.
-async fn operator(config: &Config, parts: (Client, Client, String), store: Store, metrics: Arc<Metrics>) -> Operator {
-    let (client, watcher, server) = parts;
+async fn operator(config: &Config, parts: Parts, store: Store, metrics: Arc<Metrics>) -> Operator {
+    let Parts { client, watcher, server, lease } = parts;
     let mut pauses = election::delays(config.lease);
     let api_server = loop {
         match api_server::addresses(&client, &server).await {
@@ -167,7 +182,7 @@ async fn operator(config: &Config, parts: (Client, Client, String), store: Store
         releases: Releases::default(),
         routers: Routers::default(),
         prober: Prober::new(Forbidden::strict(api_server)),
-        events: Events::start(client, &config.identity),
+        events: Events::start(client.clone(), &config.identity),
         metrics,
         actors: config.actors,
         rollouts: Queue::default(),
@@ -177,6 +192,7 @@ async fn operator(config: &Config, parts: (Client, Client, String), store: Store
         measured: Answers::default(),
         seen: AtomicBool::new(false),
         accounts: Mutex::default(),
+        others: Others::new(Rivals::new(client, &lease, config.lease)),
         words: Pace::per_second(WORDS_PER_SECOND),
         steps: Pace::per_second(STEPS_PER_SECOND),
         questions: Pace::per_second(QUESTIONS_PER_SECOND),
@@ -202,6 +218,7 @@ fn elector(config: &Config, connection: Connection) -> Elector {
         "operator starts"
     );
     Elector::new(client, &namespace, &config.lease_name, &config.identity, config.lease)
+        .watching(&config.watch_namespaces)
 }
 
 async fn wind_down(

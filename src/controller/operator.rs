@@ -11,7 +11,7 @@ use std::{
 
 use kube::Client;
 
-use super::{events::Events, memory::Minds, pace::Pace, queue::Queue};
+use super::{events::Events, memory::Minds, pace::Pace, queue::Queue, reconcile::others::Others};
 use crate::{
     cluster::{
         call::CallError,
@@ -62,6 +62,8 @@ pub struct Operator {
     pub seen: AtomicBool,
     /// Service accounts that are there, and since when that is known.
     pub accounts: Mutex<HashMap<Key, Instant>>,
+    /// Operators of other installations.
+    pub others: Others,
     /// How many statuses may be written that differ in words only.
     pub words: Pace,
     /// How many statuses may be written that tell of a step with nothing to do.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{command::Command, share::Share, verdict::Measurement};
 
 /// The name of a revision: the hash of its content.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(pub String);
 
@@ -50,6 +50,9 @@ pub struct Service {
     pub selects: BTreeSet<Revision>,
     /// The ready endpoints in all its `EndpointSlices`, by the revision of the pod that they point at.
     pub endpoints: BTreeMap<Revision, u32>,
+    /// Whether it stands for several, and one of them selects nothing or is not there, although the others select something:
+    /// it lost its turn, and nobody behind it is reached. Such a one can be turned at any time.
+    pub partial: bool,
     /// The version of the object, which a write of it is based on.
     pub version: u64,
 }
@@ -170,6 +173,11 @@ impl Service {
     /// Whether requests to it may arrive at this revision, now or as soon as it has a pod.
     pub fn reaches(&self, revision: &Revision) -> bool {
         self.selects.contains(revision) || self.endpoints.get(revision).is_some_and(|ready| *ready > 0)
+    }
+
+    /// Whether all that it stands for selects these, and nothing else.
+    pub fn is_turned_to(&self, revisions: &BTreeSet<Revision>) -> bool {
+        self.selects == *revisions && !self.partial
     }
 
     /// Its ready endpoints.

@@ -22,8 +22,12 @@ pub fn steer(view: View<'_>, target: &Target, steering: &mut Steering) {
 fn preview(view: View<'_>, revision: &Revision, steering: &mut Steering) {
     let to: BTreeSet<Revision> = [revision.clone()].into();
     match &view.known.candidate {
-        Some(service) if service.selects == to => followed(service, "candidate", steering),
+        Some(service) if service.is_turned_to(&to) => followed(service, "candidate", steering),
         _ if !view.known.is_whole(revision) => steering.wait(format!("revision {revision} to exist")),
+        // What lost its turn has no endpoints that a request could arrive at.
+        Some(service) if service.selects == to => {
+            steering.act(Action::Preview { from: service.selects.clone(), to: revision.clone() });
+        }
         _ if view.candidate_is_quiet() => {
             let from = view.known.candidate.as_ref().map(|service| service.selects.clone()).unwrap_or_default();
             steering.act(Action::Preview { from, to: revision.clone() });
@@ -42,10 +46,12 @@ fn front(view: View<'_>, target: &Target, steering: &mut Steering) {
     let Some(service) = &view.known.stable else {
         return turn(view, target, &Service::default(), steering);
     };
-    if service.selects == target.front {
+    if service.is_turned_to(&target.front) {
         return settled(view, service, target, steering);
     }
-    if view.splits() && service.ready() > 0 && !view.stable_is_quiet() {
+    // What lost its turn has no endpoints that a request could arrive at.
+    let moves = service.selects != target.front;
+    if moves && view.splits() && service.ready() > 0 && !view.stable_is_quiet() {
         return steering.wait("the stable Service to have no traffic");
     }
     turn(view, target, service, steering);

@@ -130,6 +130,7 @@ pub fn rendered(inputs: String, release: &Release) -> Rendered {
         services: release.services.len(),
         routes: release.routes.len(),
         alone: release.workloads.iter().find_map(|workload| workload.alone.clone()),
+        digest: None,
     }
 }
 

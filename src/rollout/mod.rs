@@ -6,7 +6,7 @@
 //! - [`plan`], [`checks`]: a Deployment and its Profile as the engine's plan, with every default.
 //! - [`aim`]: all of that together: what is wanted, and what stands against it.
 //! - [`commands`]: annotations as commands, and what is no command.
-//! - [`record`]: what is remembered in the status.
+//! - [`record`]: what is remembered in the status; [`terms`]: on which terms a run was started.
 //! - [`status`]: what is told of it all; [`describe`]: what is worth an event.
 //! - [`words`]: the words that both sides have.
 
@@ -19,4 +19,5 @@ pub mod describe;
 pub mod plan;
 pub mod record;
 pub mod status;
+pub mod terms;
 pub mod words;

@@ -32,6 +32,7 @@ use crate::{
     },
     rollout::{
         checks::{self, Placed},
+        terms::Terms,
         words::{self, hexadecimal},
     },
 };
@@ -65,6 +66,8 @@ pub struct Intent {
     pub plan: Plan,
     /// The definitions of the plan's checks, in the same order.
     pub checks: Vec<Check>,
+    /// Who writes, and where requests come from.
+    pub terms: Terms,
     /// How many former revisions are kept.
     pub keep: usize,
     /// `spec.paused`.
@@ -129,6 +132,7 @@ pub fn intend(deployment: &DeploymentSpec, profile: &ProfileSpec, given: Given<'
     plan.check().map_err(|invalid| source.place(&invalid))?;
     let intent = Intent {
         checks: placed.definitions,
+        terms: Terms::of(deployment, Some(profile)),
         keep: source.strategy.revision_history_limit.map_or(default::HISTORY, |limit| count(limit) as usize),
         pace: if deployment.paused == Some(true) { Pace::Hold } else { Pace::Go },
         power: if deployment.stopped == Some(true) { Power::Down } else { Power::Up },
@@ -344,7 +348,7 @@ impl Source {
     }
 
     fn check_size(&self, intent: &Intent) -> Result<(), Invalid> {
-        let bytes = size(&intent.plan) + size(&intent.plan.stages()) + size(&intent.checks);
+        let bytes = size(&intent.plan) + size(&intent.plan.stages()) + size(&intent.checks) + size(&intent.terms);
         if bytes <= MEMORY_MAX {
             return Ok(());
         }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     api::check::Check,
     engine::{moment::Moment, observed::Revision, state::State},
-    rollout::words::hexadecimal,
+    rollout::{terms::Terms, words::hexadecimal},
 };
 
 /// The form of [`Record`] that this program writes and reads. Another one is as good as none: the state is then read back
@@ -24,6 +24,9 @@ pub const FORMAT: u32 = 1;
 pub struct Record {
     /// The form of this record; see [`FORMAT`].
     pub format: u32,
+    /// The Lease of the operator that looks after the Deployment, as `namespace/name`; none before it wrote anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
     /// What the engine remembers.
     pub state: State,
     /// The wanted revision, and what it was rendered from.
@@ -32,12 +35,18 @@ pub struct Record {
     /// The versions, as they are shown, of the revisions that are known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub versions: BTreeMap<Revision, String>,
+    /// The digests of their records, by which those are proven when they are read back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub digests: BTreeMap<Revision, String>,
     /// What the stable Service of a package without Services would select.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub front: BTreeSet<Revision>,
     /// The checks of the run, as they were when it started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+    /// The terms of the last run, as they were when it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
     /// When the run began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Started>,
@@ -53,7 +62,7 @@ pub struct Started {
 }
 
 /// What a revision was rendered from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rendered {
     /// The digest of the inputs: where it is the same, so is the revision.
@@ -73,6 +82,9 @@ pub struct Rendered {
     /// Why two revisions must not run beside each other; none where they may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone: Option<String>,
+    /// The digest of its record, where that was written or looked at just now: it is remembered with those of the others.
+    #[serde(skip)]
+    pub digest: Option<String>,
 }
 
 impl Record {

@@ -78,6 +78,8 @@ pub struct Event {
     pub crashing: Option<String>,
     /// Somebody deletes a part of this revision, and what is left is not ready.
     pub torn: Option<String>,
+    /// Somebody lets one of several Services select nothing.
+    pub unturned: Option<Unturned>,
     /// Nothing is wrong any more with this revision.
     pub mended: Option<String>,
     /// All pods of this revision start anew.
@@ -104,6 +106,18 @@ pub struct Event {
     pub silent: Option<bool>,
     /// What the package depends on and is not there.
     pub missing: Option<Vec<String>>,
+}
+
+/// Of which Services one selects nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Unturned {
+    /// Those that clients know.
+    Stable,
+    /// Those of the revision under test.
+    Candidate,
+    /// One of each.
+    Both,
 }
 
 /// What an event waits for.

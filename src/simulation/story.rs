@@ -13,7 +13,7 @@ use crate::engine::{
 
 use crate::simulation::{
     operator::Operator,
-    scenario::{Event, Scenario, When},
+    scenario::{Event, Scenario, Unturned, When},
     witness::Witness,
     world::World,
 };
@@ -181,6 +181,16 @@ impl<W: Witness> Story<'_, W> {
         if let Some(set) = event.torn.as_deref().and_then(|name| world.revisions.get_mut(&revision(name))) {
             set.torn = true;
         }
+        let lost = match event.unturned {
+            None => [None, None],
+            Some(Unturned::Stable) => [world.stable.as_mut(), None],
+            Some(Unturned::Candidate) => [None, world.candidate.as_mut()],
+            Some(Unturned::Both) => [world.stable.as_mut(), world.candidate.as_mut()],
+        };
+        for service in lost.into_iter().flatten() {
+            service.partial = true;
+            service.version += 1;
+        }
         if let Some(name) = event.lose.as_deref() {
             world.lose(&revision(name));
         }
@@ -312,6 +322,11 @@ fn tell(event: &Event) -> String {
     words.extend(event.lose.as_ref().map(|name| format!("all pods of {name} restart")));
     words.extend(event.pods.map(|pods| format!("{pods} pods are desired")));
     words.extend(event.torn.as_ref().map(|name| format!("a part of {name} is deleted")));
+    words.extend(event.unturned.map(|unturned| match unturned {
+        Unturned::Stable => "one of the stable Services selects nothing".to_owned(),
+        Unturned::Candidate => "one of the candidate Services selects nothing".to_owned(),
+        Unturned::Both => "one of the stable and one of the candidate Services select nothing".to_owned(),
+    }));
     words.extend(event.crashing.as_ref().map(|name| format!("pods of {name} crash")));
     words.extend(event.rehearse.map(|rehearse| format!("dryRun is {rehearse}")));
     words.extend(event.uneven.map(|[first, second]| format!("the routes say {} and {}", first.0, second.0)));

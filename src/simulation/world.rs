@@ -38,6 +38,8 @@ pub struct Set {
 pub struct Svc {
     /// What its selector matches.
     pub selects: BTreeSet<Revision>,
+    /// One of those that it stands for selects nothing.
+    pub partial: bool,
     /// The version of the object.
     pub version: u64,
     /// What its slices say; a tick behind the truth.
@@ -313,11 +315,14 @@ fn seen<T>(value: Option<T>) -> Seen<T> {
 }
 
 fn service(service: &Svc) -> Service {
-    Service { selects: service.selects.clone(), endpoints: service.endpoints.clone(), version: service.version }
+    // Where it selects nothing there are no endpoints, and there have to be some in each.
+    let endpoints = if service.partial { BTreeMap::new() } else { service.endpoints.clone() };
+    Service { selects: service.selects.clone(), endpoints, partial: service.partial, version: service.version }
 }
 
 fn select(service: &mut Option<Svc>, to: BTreeSet<Revision>) {
     let service = service.get_or_insert_default();
     service.selects = to;
+    service.partial = false;
     service.version += 1;
 }

@@ -61,6 +61,7 @@ pub struct Metrics {
     measurements: Family<Outcome, Counter>,
     unreadable: Counter,
     refused: Family<Watched, Gauge>,
+    elsewhere: Gauge,
 }
 
 impl Default for Metrics {
@@ -100,6 +101,7 @@ impl Metrics {
             measurements: Family::default(),
             unreadable: Counter::default(),
             refused: Family::default(),
+            elsewhere: Gauge::default(),
         };
         metrics.register_work();
         metrics
@@ -114,6 +116,8 @@ impl Metrics {
         own.register("measurements", "Measurements of checks, by outcome", Family::clone(&self.measurements));
         own.register("unreadable_objects", "Objects that were seen and could not be read", self.unreadable.clone());
         let refused = Family::clone(&self.refused);
+        let elsewhere = self.elsewhere.clone();
+        own.register("deployments_left_to_others", "Deployments that an operator with another Lease has", elsewhere);
         own.register("lists_refused", "Whether the operator may not list objects of a kind: 1 or 0", refused);
     }
 
@@ -149,6 +153,11 @@ impl Metrics {
         for part in Part::ALL {
             self.refused.get_or_create(&Watched { part: part.word() }).set(i64::from(refused.contains(&part)));
         }
+    }
+
+    /// So many Deployments are left to operators of other installations.
+    pub fn left_to_others(&self, count: usize) {
+        self.elsewhere.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// This replica leads.

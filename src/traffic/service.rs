@@ -78,7 +78,8 @@ pub struct Member {
 
 /// The Services together, in whatever order they are given; none where there is none, see [`virtual_service`].
 ///
-/// A revision that all of them select has as many endpoints as where it has the fewest: there must be enough in each.
+/// A revision that all of them select has as many endpoints as where it has the fewest: there must be enough in each. One
+/// that selects nothing while others select something has lost its turn, and counts as one that should select the same.
 /// Any other revision has as many as where it has the most: one endpoint anywhere means that requests arrive there.
 pub fn combine_services(services: &[Member]) -> Option<Service> {
     let mut services: Vec<&Member> = services.iter().collect();
@@ -90,6 +91,7 @@ pub fn combine_services(services: &[Member]) -> Option<Service> {
     let endpoints = revisions.into_iter().map(|revision| (revision.clone(), ready(&services, revision)));
     Some(Service {
         endpoints: endpoints.filter(|(_, ready)| *ready > 0).collect(),
+        partial: !selects.is_empty() && services.iter().any(|service| service.selects.is_empty()),
         version: hash::over(services.iter().flat_map(|it| [it.name.as_str(), it.resource_version.as_str()])),
         selects,
     })
@@ -97,7 +99,7 @@ pub fn combine_services(services: &[Member]) -> Option<Service> {
 
 fn ready(services: &[&Member], revision: &Revision) -> u32 {
     let counts = services.iter().map(|service| service.endpoints.get(revision).copied().unwrap_or(0));
-    let everywhere = services.iter().all(|service| service.selects.contains(revision));
+    let everywhere = services.iter().all(|service| service.selects.is_empty() || service.selects.contains(revision));
     if everywhere { counts.min() } else { counts.max() }.unwrap_or(0)
 }
 
@@ -106,5 +108,5 @@ fn ready(services: &[&Member], revision: &Revision) -> u32 {
 pub fn virtual_service(front: &BTreeSet<Revision>, pods: &BTreeMap<Revision, Pods>) -> Service {
     let ready = |revision: &Revision| pods.get(revision).map(|pods| (revision.clone(), pods.ready));
     let endpoints = front.iter().filter_map(ready).filter(|(_, ready)| *ready > 0).collect();
-    Service { selects: front.clone(), endpoints, version: 0 }
+    Service { selects: front.clone(), endpoints, partial: false, version: 0 }
 }

@@ -26,6 +26,7 @@ mod random_stories;
 mod records;
 mod refusals;
 mod release;
+mod rivals;
 mod rollout;
 mod sample;
 mod scenarios;

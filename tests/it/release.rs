@@ -374,6 +374,14 @@ fn what_has_no_namespace_belongs_to_the_deployment_of_one() {
     assert!(ours.owns(&beside(json!({"annotations": {"landfall.dev/adopt": "web"}}))));
     assert!(ours.owns(&beside(json!({"ownerReferences": [{"uid": "0c1d"}]}))));
     assert_eq!(ours.adoption(&beside(json!({}))), "web");
+
+    // What another Deployment controls is not ours by a second reference, nor by an offer that somebody wrote on it.
+    let theirs = json!({"uid": "2f3e", "controller": true});
+    for more in [json!({}), json!({"annotations": {"landfall.dev/adopt": "web", "landfall.dev/owner": "0c1d"}})] {
+        let mut metadata = more.clone();
+        metadata["ownerReferences"] = json!([{"uid": "0c1d"}, theirs]);
+        assert!(!ours.owns(&beside(metadata.clone())) && neighbour.owns(&beside(metadata)), "{more}");
+    }
 }
 
 #[test]
@@ -422,4 +430,26 @@ fn a_made_route_has_the_only_port_or_the_annotated_one() {
         "Service a: metadata.annotations: the Service has no such port: write the name of one",
     );
     refused(&[named("a", "http"), named("b", "http")], "another Service has landfall.dev/expose too: keep one of them");
+}
+
+#[test]
+fn two_releases_are_alike_where_a_revision_has_the_same_name_and_content() {
+    let map = |name: &str, value: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": value}});
+    let own = release(&[workload("web"), map("first", "1"), map("second", "2")]);
+    let mut scaled = workload("web");
+    scaled["spec"]["replicas"] = json!(7);
+    let other_order = release(&[map("second", "2"), scaled, map("first", "1")]);
+    assert_eq!(own.hash, other_order.hash);
+    assert!(own.is_like(&other_order), "neither order nor scale is content");
+    assert!(own.is_like(&Release { version: "1.0.1".to_owned(), ..own.clone() }), "nor is the word for it");
+
+    let mut image = own.clone();
+    image.workloads[0].object["spec"]["template"]["spec"]["containers"][0]["image"] = json!("evil.example.test/web");
+    let mut more = own.clone();
+    more.configs.push(map("third", "3"));
+    let mut moved = own.clone();
+    moved.routes = std::mem::take(&mut moved.shared).into_iter().map(|shared| shared.object).collect();
+    for forged in [image, more, moved, Release { package: "other".to_owned(), ..own.clone() }] {
+        assert!(!own.is_like(&forged), "{forged:?}");
+    }
 }

@@ -333,6 +333,7 @@ fn observed(world: &World, aim: &Aim, at: Instant) -> Observed {
         front: aim::front(aim.rendered.as_ref(), record),
         stable: record.and_then(|record| record.state.stable.as_ref()),
         candidate: record.and_then(|record| record.state.active()).map(|run| &run.revision),
+        rendered: aim.rendered.as_ref(),
         controllers: &world.controllers,
     };
     let sight = see(&world.store, &world.owned, beside, at);

@@ -20,7 +20,7 @@ use super::{
     decide::{Candidate, Decision, Lead, Loss, Record, Seen, Vacancy, decide},
 };
 use crate::{
-    api::{FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL},
+    api::{FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, WATCHES_ANNOTATION},
     cluster::call::{CallError, call},
 };
 
@@ -84,6 +84,8 @@ pub struct Elector {
     name: String,
     timing: Timing,
     me: Candidate,
+    /// The namespaces that are looked after; none for all.
+    watches: Vec<String>,
     /// The object at the last look or write; none if there was none.
     lease: Option<Lease>,
     /// What was made of it.
@@ -100,10 +102,18 @@ impl Elector {
             name: name.to_owned(),
             timing,
             me: Candidate { identity: identity.to_owned(), lead: None },
+            watches: Vec::new(),
             lease: None,
             seen: Seen { record: None, unchanged_since: now() },
             stale: true,
         }
+    }
+
+    /// Says on the Lease which namespaces its holder looks after, for operators of other installations; none means all.
+    #[must_use]
+    pub fn watching(mut self, namespaces: &[String]) -> Self {
+        namespaces.clone_into(&mut self.watches);
+        self
     }
 
     /// The name under which this replica holds the Lease.
@@ -230,14 +240,21 @@ impl Elector {
 
     /// The object to write: as last seen, so that what others put on it stays.
     fn current(&self) -> Lease {
-        self.lease.clone().unwrap_or_else(|| Lease {
+        let mut lease = self.lease.clone().unwrap_or_else(|| Lease {
             metadata: ObjectMeta {
                 name: Some(self.name.clone()),
                 labels: Some([(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned())].into()),
                 ..ObjectMeta::default()
             },
             spec: None,
-        })
+        });
+        if self.watches.is_empty() {
+            lease.metadata.annotations.iter_mut().for_each(|all| drop(all.remove(WATCHES_ANNOTATION)));
+        } else {
+            let annotations = lease.metadata.annotations.get_or_insert_default();
+            annotations.insert(WATCHES_ANNOTATION.to_owned(), self.watches.join(","));
+        }
+        lease
     }
 
     /// How long to wait for an answer. A leader never waits beyond its end.
@@ -256,7 +273,8 @@ fn transitions(spec: &LeaseSpec, vacancy: &Vacancy) -> i32 {
     }
 }
 
-fn record(spec: LeaseSpec) -> Record {
+/// What matters of a Lease.
+pub(super) fn record(spec: LeaseSpec) -> Record {
     let seconds = spec.lease_duration_seconds.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0);
     Record {
         holder: spec.holder_identity.filter(|holder| !holder.is_empty()),

@@ -1,7 +1,7 @@
 //! Leader election by a `coordination.k8s.io/v1` Lease.
 //!
 //! Two replicas of the operator must never both act. [`decide`] is the judgement, without a clock and a client;
-//! [`elector`] reads, asks it, and writes. A write is a replace under `resourceVersion`, so of two replicas that saw
+//! [`elector`] reads, asks it, and writes; [`rivals`] only reads, the Leases of other installations. A write is a replace under `resourceVersion`, so of two replicas that saw
 //! the same vacancy one is refused. Times inside the Lease are never compared with a local clock: a holder counts as
 //! gone when its record did not change for its own duration, measured here.
 //!
@@ -10,6 +10,7 @@
 
 pub mod decide;
 pub mod elector;
+pub mod rivals;
 
 use std::time::Duration;
 

@@ -194,11 +194,18 @@ impl Store {
         self.read().packages.keys().cloned().collect()
     }
 
-    /// All routes that Landfall divides, with the Deployments that they belong to.
+    /// All routes that Landfall divides, with the Deployments that control them. A label alone takes no host from anybody: it
+    /// could be written in any namespace.
     pub fn routes(&self) -> Vec<(Key, Arc<RouteView>)> {
         let tables = self.read();
         let both = [&tables.http_routes, &tables.grpc_routes];
-        both.into_iter().flat_map(Table::with_keys).collect()
+        let routes = both.into_iter().flat_map(Table::with_keys);
+        routes
+            .filter(|(key, route)| {
+                let owner = tables.deployments.family(key).values().next();
+                owner.is_some_and(|owner| owner.metadata.uid.as_deref() == route.controller())
+            })
+            .collect()
     }
 
     /// What belongs to the Deployment of this uid. A label alone makes nothing its own: anybody can write one, and what a
@@ -390,6 +397,16 @@ mod tests {
             route["kind"] = json!("HTTPRoute");
             store.put_route(RouteView::of(route).unwrap());
         }
+        assert!(store.routes().is_empty(), "nobody has these hosts: there is no such Deployment");
+        let deployment = json!({
+            "metadata": {"name": "web", "namespace": "shop", "uid": "new", "resourceVersion": "1"},
+            "spec": {"package": {"name": "web", "version": "1.0.0"}, "profile": "production"},
+        });
+        store.put_deployment(serde_json::from_value(deployment).unwrap());
+        let hosts_of = |routes: Vec<(Key, Arc<RouteView>)>| {
+            routes.into_iter().map(|(_, route)| route.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(hosts_of(store.routes()), ["own"], "a label takes no host from others");
         let owned = store.owned(&Key::new("shop", "web"), "new");
         let names: Vec<&str> = owned.replica_sets.keys().chain(owned.services.keys()).map(|name| &**name).collect();
         assert_eq!(names, ["own", "own"]);

@@ -3,13 +3,13 @@
 //! A revision is rendered when something that it is made of changes, and recorded before anybody hears of it. What is
 //! missing or wrong is a sentence, never an error of the process.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     api::{deployment::Deployment, package::Package, profile::Profile, version::Version},
     cluster::{
         call::CallError,
-        revision::{self, RevisionError},
+        revision::{self, Digests, RevisionError},
         store::view::PackageView,
         write::{Account, Place},
     },
@@ -45,7 +45,12 @@ pub struct Aim {
     pub problem: Option<Problem>,
     /// What was rendered only to be rehearsed, and is recorded nowhere.
     pub release: Option<Arc<Release>>,
+    /// When to look again, where nobody tells that what stands against it is gone.
+    pub again: Option<Duration>,
 }
+
+/// How long after somebody else's Secret was found in the place of a record it is looked at again.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// Where objects of a Deployment go, and as whom they are written.
 #[derive(Debug, Clone)]
@@ -87,7 +92,7 @@ pub async fn aim(
             aim.depends_on.clone_from(&view.depends_on);
             match rendered(operator, deployment, &view, record, ground).await? {
                 Ok((rendered, release)) => (aim.rendered, aim.release) = (Some(rendered), release),
-                Err(problem) => aim.problem = Some(problem),
+                Err((problem, again)) => (aim.problem, aim.again) = (Some(problem), again),
             }
         }
         Ok(Found::Kept(version)) => aim.pinned = Some(version),
@@ -139,6 +144,9 @@ fn package(operator: &Operator, deployment: &Deployment, record: Option<&Record>
 /// What was rendered, and the whole of it where it is recorded nowhere.
 type Fresh = (Rendered, Option<Arc<Release>>);
 
+/// What stands against it, and when to look again by ourselves.
+type Against = (Problem, Option<Duration>);
+
 /// The revision of a Package, from the record or rendered now.
 async fn rendered(
     operator: &Operator,
@@ -146,7 +154,7 @@ async fn rendered(
     view: &PackageView,
     record: Option<&Record>,
     ground: &Ground,
-) -> Result<Result<Fresh, Problem>, CallError> {
+) -> Result<Result<Fresh, Against>, CallError> {
     let spec = &deployment.spec;
     let inputs = inputs_digest(&view.digest, &ground.namespace, spec.overrides.as_ref(), &spec.env_from);
     if let Some(known) = record.and_then(|record| record.wanted.as_ref()).filter(|known| known.inputs == inputs) {
@@ -155,10 +163,10 @@ async fn rendered(
     let name = format!("{}-{}", spec.package.name, view.version);
     let place = Place::named("landfall.dev/v1alpha1", "Package", &ground.owner.namespace, &name);
     let Some(object) = operator.writer.get(&Account::Own, &place).await? else {
-        return Ok(Err(pending(format!("Package {name}"))));
+        return Ok(Err((pending(format!("Package {name}")), None)));
     };
     let Ok(package) = serde_json::from_value::<Package>(object) else {
-        return Ok(Err(invalid(format!("Package {name}: it cannot be read"))));
+        return Ok(Err((invalid(format!("Package {name}: it cannot be read")), None)));
     };
     let source = Source {
         namespace: &ground.namespace,
@@ -169,31 +177,39 @@ async fn rendered(
     match render(&source) {
         Err(refusals) => {
             let all: Vec<String> = refusals.iter().map(ToString::to_string).collect();
-            Ok(Err(invalid(format!("Package {name}: {}", all.join("; ")))))
+            Ok(Err((invalid(format!("Package {name}: {}", all.join("; "))), None)))
         }
-        Ok(release) => keep(operator, deployment, ground, (inputs, release)).await,
+        Ok(release) if rehearses(spec) => Ok(Ok((aim::rendered(inputs, &release), Some(Arc::new(release))))),
+        Ok(release) => keep(operator, ground, (inputs, release), record).await,
     }
 }
 
 /// Records a release, so that nothing is carried out that a restart would not find again.
 async fn keep(
     operator: &Operator,
-    deployment: &Deployment,
     ground: &Ground,
     (inputs, release): (String, Release),
-) -> Result<Result<Fresh, Problem>, CallError> {
+    record: Option<&Record>,
+) -> Result<Result<Fresh, Against>, CallError> {
     let rendered = aim::rendered(inputs, &release);
-    if rehearses(&deployment.spec) {
-        return Ok(Ok((rendered, Some(Arc::new(release)))));
-    }
-    match revision::save(&operator.writer, &ground.owner, &release).await {
-        Ok(()) => {
-            operator.releases.put(&ground.owner, Arc::new(release));
-            Ok(Ok((rendered, None)))
+    match revision::save(&operator.writer, &ground.owner, release, digests(record)).await {
+        Ok(recorded) => {
+            let digest = Some(recorded.digest.clone());
+            operator.releases.put(&ground.owner, recorded);
+            Ok(Ok((Rendered { digest, ..rendered }, None)))
         }
         Err(RevisionError::Call(_, error)) if !error.is_forbidden() && !error.is_invalid() => Err(error),
-        Err(error) => Ok(Err(invalid(sentence(&error)))),
+        Err(error) => {
+            let is_there = matches!(error, RevisionError::Foreign(..) | RevisionError::Altered(..));
+            Ok(Err((invalid(sentence(&error)), is_there.then_some(AGAIN))))
+        }
     }
+}
+
+/// What proves the records of revisions.
+pub fn digests(record: Option<&Record>) -> &Digests {
+    static NONE: Digests = Digests::new();
+    record.map_or(&NONE, |record| &record.digests)
 }
 
 /// An error with its cause.

@@ -5,6 +5,7 @@
 
 mod aim;
 mod checks;
+pub mod others;
 mod rehearsal;
 mod site;
 
@@ -43,15 +44,16 @@ use crate::{
         state::{Code, Run, State},
         step::{Look, Step, Wanted, step},
     },
-    kinds::workload::objects::Owner,
+    kinds::workload::{objects::Owner, release::Release},
     rollout::{
         self,
         aim::rehearses,
         commands::{self, Asked, Current},
         dependencies::{self, Neighbour},
         describe,
-        record::Record,
+        record::{Record, Rendered},
         status::{Problem, Subject, View, report},
+        terms::Terms,
     },
     telemetry::chain,
     traffic::parent::parents,
@@ -82,13 +84,19 @@ pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
         // Nobody asks for it any more; another one of the same name is another one.
         drop(operator.minds.take(key));
         operator.measured.forget(key);
+        others::forget(operator, key);
         return Outcome::Done(None);
     };
     if deployment.metadata.deletion_timestamp.is_some() {
         return Outcome::Done(None);
     }
     let mut mind = operator.minds.take(key);
-    let outcome = match Scene::set(operator, key, deployment, &mut mind).await {
+    mind.refresh(&deployment);
+    let claim = mind.record.as_ref().and_then(|record| record.operator.as_deref());
+    if let Some(pause) = others::left(operator, key, (&deployment, claim)).await {
+        return Outcome::Done(Some(pause));
+    }
+    let outcome = match Scene::set(operator, key, deployment, &mind).await {
         Ok(mut scene) => by(scene.play(&mut mind).await, scene.again),
         Err(error) => {
             debug!(error = chain(&error), "what is wanted could not be found out");
@@ -142,11 +150,10 @@ impl<'a> Scene<'a> {
         operator: &'a Arc<Operator>,
         key: &'a Key,
         deployment: Arc<Deployment>,
-        mind: &mut Mind,
+        mind: &Mind,
     ) -> Result<Self, CallError> {
-        mind.refresh(&deployment);
         let prior = mind.record.clone();
-        let ground = ground(operator, &deployment);
+        let ground = ground(operator, &deployment, prior.as_ref());
         let aim = aim(operator, &deployment, prior.as_ref(), &ground).await?;
         let id = prior.as_ref().and_then(|record| record.current(&ground.owner.uid));
         let current = id.as_ref().map(|(id, number)| Current { id, number: *number });
@@ -158,13 +165,13 @@ impl<'a> Scene<'a> {
             key,
             owned: operator.store.owned(key, &ground.owner.uid),
             ground,
+            again: aim.again,
             aim,
             prior,
             asked,
             measured: operator.measured.of(key),
             now: now(),
             deployment,
-            again: None,
         };
         rehearsal::rehearse(&mut scene).await?;
         Ok(scene)
@@ -209,12 +216,19 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// What a revision consists of, as its record says it, which has to be the one that is remembered.
+    async fn release(&self, revision: &Revision) -> Result<Arc<Release>, RevisionError> {
+        let Operator { releases, writer, .. } = &**self.operator;
+        releases.get(writer, &self.ground.owner, revision, aim::digests(self.prior.as_ref())).await
+    }
+
     /// A decision, and what is to be remembered of it.
     async fn decide(&self, wanted: &Wanted, observed: &Observed) -> (Step, Record) {
         let prior = self.prior.as_ref().map(|record| &record.state);
         let step = step(Look { wanted, prior, observed, now: self.now });
         let mut record = self.record(&step);
         self.name(&mut record).await;
+        self.prove(&mut record);
         (step, record)
     }
 
@@ -230,7 +244,7 @@ impl<'a> Scene<'a> {
             turned.extend(to);
         }
         for revision in &turned {
-            let release = self.operator.releases.get(&self.operator.writer, &self.ground.owner, revision).await;
+            let release = self.release(revision).await;
             // What revisions share is applied together with the turn.
             if !release.is_ok_and(|release| release.shared.is_empty()) {
                 return false;
@@ -255,6 +269,7 @@ impl<'a> Scene<'a> {
             front: self.front(),
             stable: state.and_then(|state| state.stable.as_ref()),
             candidate: state.and_then(|state| state.active()).map(|run| &run.revision),
+            rendered: self.aim.rendered.as_ref(),
             controllers: &controllers,
         };
         let sight = see(&self.operator.store, &self.owned, beside, Instant::now());
@@ -331,14 +346,19 @@ impl<'a> Scene<'a> {
             return Seen::Absent;
         }
         let mut missing = self.lacking();
-        if let Account::Service { namespace, name } = &self.ground.account {
-            match self.operator.has_account(namespace, name).await {
-                Ok(true) => {}
-                Ok(false) => missing.push(rollout::aim::no_account(namespace, name)),
-                Err(error) => return Seen::Unknown(error.to_string()),
-            }
+        // The run that is about to start is on new terms.
+        let (namespace, name) = (&self.ground.namespace, self.wish().account);
+        match self.operator.has_account(namespace, &name).await {
+            Ok(true) => {}
+            Ok(false) => missing.push(rollout::aim::no_account(namespace, &name)),
+            Err(error) => return Seen::Unknown(error.to_string()),
         }
         if missing.is_empty() { Seen::Absent } else { Seen::Present(missing) }
+    }
+
+    /// The terms of a run that would start now.
+    fn wish(&self) -> Terms {
+        Terms::of(&self.deployment.spec, self.aim.profile.as_deref().map(|profile| &profile.spec))
     }
 
     /// The packages that this one depends on and that do not run yet.
@@ -374,6 +394,7 @@ impl<'a> Scene<'a> {
         let known: BTreeSet<&Revision> =
             state.stable.iter().chain(&state.kept).chain(&state.rejected).chain(run).chain(wanted).collect();
         versions.retain(|revision, _| known.contains(revision));
+        let wish = self.aim.intent.as_ref().map(|intent| &intent.terms);
         // What is only rehearsed is not recorded as a revision: it is rendered again when it is to be carried out.
         let rehearses = rehearses(&self.deployment.spec);
         let mut record = Record {
@@ -381,6 +402,7 @@ impl<'a> Scene<'a> {
             versions,
             front: fronted.unwrap_or(prior.front.clone()),
             checks,
+            terms: Terms::after(&prior, &state, (wish, site::written(self, prior.terms.as_ref()))),
             state,
             ..prior
         };
@@ -396,10 +418,28 @@ impl<'a> Scene<'a> {
         let nameless: BTreeSet<Revision> =
             nameless.filter(|revision| !record.versions.contains_key(revision)).cloned().collect();
         for revision in nameless {
-            let release = self.operator.releases.get(&self.operator.writer, &self.ground.owner, &revision).await;
+            let release = self.release(&revision).await;
             if let Ok(release) = release {
                 record.versions.insert(revision, release.version.clone());
             }
+        }
+    }
+
+    /// Remembers what proves the records of all revisions that there are, as far as it was seen.
+    fn prove(&self, record: &mut Record) {
+        let Record { state, versions, digests, wanted, .. } = record;
+        let live = self.owned.replica_sets.values().map(|set| &set.revision);
+        let run = state.run.as_ref().map(|run| &run.revision);
+        let known: BTreeSet<&Revision> =
+            versions.keys().chain(live).chain(&state.kept).chain(&state.stable).chain(run).collect();
+        digests.retain(|revision, _| known.contains(revision));
+        for revision in known {
+            if let Some(digest) = self.operator.releases.digest(&self.ground.owner, revision) {
+                digests.insert(revision.clone(), digest);
+            }
+        }
+        if let Some(Rendered { revision, digest: Some(digest), .. }) = wanted {
+            digests.insert(revision.clone(), digest.clone());
         }
     }
 
@@ -458,11 +498,14 @@ impl Scene<'_> {
     async fn store(
         &mut self,
         mind: &mut Mind,
-        (passed, status, record): (Vec<DeploymentStatus>, DeploymentStatus, Record),
+        (passed, mut status, mut record): (Vec<DeploymentStatus>, DeploymentStatus, Record),
         step: &Step,
     ) -> Result<Stored, Outcome> {
         let before = self.deployment.status.as_ref();
-        if before == Some(&status) {
+        let changes = step.actions.iter().any(|planned| !matches!(planned.action, Action::Measure(_)));
+        // Nothing is done to what does not bear the name of this operator: of two that look at once, one is refused.
+        let own = self.operator.others.own();
+        if before == Some(&status) && (!changes || record.operator.as_deref() == Some(own)) {
             mind.record = Some(record);
             return Ok(Stored::Now);
         }
@@ -478,6 +521,10 @@ impl Scene<'_> {
             mind.record = Some(record);
             mind.pass(matches!(urgency, Urgency::Step).then_some(status));
             return Ok(Stored::Later(rest));
+        }
+        if record.operator.as_deref() != Some(own) {
+            record.operator = Some(own.to_owned());
+            status.record = Some(record.write());
         }
         self.write(mind, status, Some(record)).await?;
         Ok(Stored::Now)
@@ -695,11 +742,13 @@ fn sooner(left: Option<Duration>, right: Option<Duration>) -> Option<Duration> {
     left.into_iter().chain(right).min()
 }
 
-fn ground(operator: &Operator, deployment: &Deployment) -> Ground {
+fn ground(operator: &Operator, deployment: &Deployment, record: Option<&Record>) -> Ground {
     let meta = &deployment.metadata;
     let namespace = meta.namespace.clone().unwrap_or_default();
     let profile = operator.store.profile(&namespace, &deployment.spec.profile);
-    let name = rollout::aim::account(profile.as_deref().map(|profile| &profile.spec)).to_owned();
+    let kept = record.and_then(|record| record.terms.as_ref()).map(|terms| terms.account.clone());
+    let name =
+        kept.unwrap_or_else(|| rollout::aim::account(profile.as_deref().map(|profile| &profile.spec)).to_owned());
     Ground {
         owner: Owner {
             name: meta.name.clone().unwrap_or_default(),

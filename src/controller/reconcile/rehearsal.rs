@@ -9,7 +9,7 @@ use tracing::debug;
 use super::{Scene, site};
 use crate::{
     api::condition::ConditionReason,
-    cluster::{call::CallError, execute::ExecuteError, revision::RevisionError, write::Account},
+    cluster::{call::CallError, execute::ExecuteError, revision::RevisionError},
     kinds::workload::release::Release,
     rollout::{
         aim::{self, is_due},
@@ -39,11 +39,10 @@ async fn problem(scene: &mut Scene<'_>) -> Result<Option<Problem>, CallError> {
     if scene.aim.problem.is_some() || !is_due(intent, &rendered.revision, state) {
         return Ok(None);
     }
-    if let Account::Service { namespace, name } = &scene.ground.account
-        && !scene.operator.has_account(namespace, name).await?
-    {
+    let (namespace, name) = (&scene.ground.namespace, scene.wish().account);
+    if !scene.operator.has_account(namespace, &name).await? {
         scene.again = Some(AGAIN);
-        return Ok(Some(aim::pending(aim::no_account(namespace, name))));
+        return Ok(Some(aim::pending(aim::no_account(namespace, &name))));
     }
     let release = match scene.aim.release.clone() {
         Some(release) => release,
@@ -61,7 +60,7 @@ async fn problem(scene: &mut Scene<'_>) -> Result<Option<Problem>, CallError> {
 }
 
 async fn kept(scene: &Scene<'_>, revision: &crate::engine::observed::Revision) -> Result<Arc<Release>, RevisionError> {
-    scene.operator.releases.get(&scene.operator.writer, &scene.ground.owner, revision).await
+    scene.release(revision).await
 }
 
 /// What the answers add up to. One that says nothing about the objects is an error, and they are all asked again.

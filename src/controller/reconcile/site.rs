@@ -4,47 +4,67 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Scene;
+use super::{Scene, aim::digests};
 use crate::{
-    api::{Role, profile::Profile},
+    api::{Role, profile::Gateway},
     cluster::{
         execute::{ExecuteError, Site, execute, old_pods},
         rehearse,
+        write::Account,
     },
     controller::memory::Mind,
     engine::{action::Planned, moment::Moment, observed::Revision},
     kinds::workload::release::Release,
-    rollout::record::Record,
+    rollout::{
+        record::Record,
+        terms::{Route as Written, Terms},
+    },
     traffic::{
         claim::{claims, conflict},
-        made::{Made, backend, made},
+        made::{Backend, Made, backend, made},
     },
 };
 
 /// Carries actions out, and returns what went wrong.
 pub async fn carry_out(scene: &Scene<'_>, mind: &Mind, actions: &[Planned]) -> Vec<ExecuteError> {
-    let routes = |release: &Release| routes(scene, release);
-    execute(&site(scene, mind.record.as_ref(), &routes), actions).await
+    let record = mind.record.as_ref();
+    let terms = record.and_then(|record| record.terms.clone()).unwrap_or_else(|| scene.wish());
+    let account = account(scene, &terms);
+    let routes = |release: &Release| routes(scene, &terms, release);
+    execute(&site(scene, record, &account, &routes), actions).await
 }
 
 /// What would be refused of a release that is only to be rehearsed.
 pub async fn rehearse(scene: &Scene<'_>, release: &Release) -> Vec<ExecuteError> {
-    let routes = |release: &Release| routes(scene, release);
-    rehearse::rehearse(&site(scene, scene.prior.as_ref(), &routes), release).await
+    let terms = scene.wish();
+    let account = account(scene, &terms);
+    let routes = |release: &Release| routes(scene, &terms, release);
+    rehearse::rehearse(&site(scene, scene.prior.as_ref(), &account, &routes), release).await
+}
+
+/// Who writes on these terms.
+fn account(scene: &Scene<'_>, terms: &Terms) -> Account {
+    Account::Service { namespace: scene.ground.namespace.clone(), name: terms.account.clone() }
 }
 
 /// How the routes of a release are found.
 type Routes<'a> = dyn Fn(&Release) -> Result<Vec<Value>, String> + Sync + 'a;
 
-fn site<'a>(scene: &'a Scene<'_>, record: Option<&'a Record>, routes: &'a Routes<'a>) -> Site<'a> {
+fn site<'a>(
+    scene: &'a Scene<'_>,
+    record: Option<&'a Record>,
+    account: &'a Account,
+    routes: &'a Routes<'a>,
+) -> Site<'a> {
     let state = record.map(|record| &record.state);
     Site {
         writer: &scene.operator.writer,
         store: &scene.operator.store,
         releases: &scene.operator.releases,
+        digests: digests(record),
         owner: &scene.ground.owner,
         namespace: &scene.ground.namespace,
-        account: &scene.ground.account,
+        account,
         owned: &scene.owned,
         stable: state.and_then(|state| state.stable.as_ref()),
         candidate: state.and_then(|state| state.run.as_ref()).map(|run| &run.revision),
@@ -62,15 +82,29 @@ pub async fn outdated(scene: &Scene<'_>, revision: &Revision, before: Moment) ->
     Ok(u32::try_from(pods.len()).unwrap_or(u32::MAX))
 }
 
-/// The routes of a release: its own, else the one that is made from the Profile's gateway.
-fn routes(scene: &Scene<'_>, release: &Release) -> Result<Vec<Value>, String> {
+/// The routes of a release: its own, else the one that is made for the gateway of the run's terms.
+fn routes(scene: &Scene<'_>, terms: &Terms, release: &Release) -> Result<Vec<Value>, String> {
     let own = release.routes.iter().cloned();
-    let made = if release.routes.is_empty() { from_profile(scene, release)? } else { None };
+    let made = if release.routes.is_empty() { from_terms(scene, terms, release)? } else { None };
     let mut routes: Vec<Value> = own.chain(made).collect();
     for route in &mut routes {
         scene.ground.owner.mark(route, Role::Route, None);
     }
     contested(scene, &routes).map_or(Ok(routes), Err)
+}
+
+/// Whether a live route has all that these terms ask for.
+pub fn written(scene: &Scene<'_>, terms: Option<&Terms>) -> Written {
+    let Some((terms, gateway)) = terms.and_then(|terms| Some((terms, terms.gateway.as_ref()?))) else {
+        return Written::Written;
+    };
+    // Where requests go is no part of the terms.
+    let nowhere = Backend { service: String::new(), port: 0 };
+    let held: Vec<_> = scene.owned.routes.iter().flat_map(|route| claims(&route.object)).collect();
+    match made(&wish(scene, terms, gateway, &nowhere)) {
+        Ok(route) if claims(&route).iter().all(|claim| held.contains(claim)) => Written::Written,
+        _ => Written::Open,
+    }
 }
 
 /// What these routes would take from another Deployment. What they hold already is not asked for: nobody's later claim may
@@ -90,17 +124,19 @@ fn contested(scene: &Scene<'_>, routes: &[Value]) -> Option<String> {
     conflict(&asked, &others)
 }
 
-fn from_profile(scene: &Scene<'_>, release: &Release) -> Result<Option<Value>, String> {
-    let profile = scene.aim.profile.as_deref();
-    let gateway = profile.and_then(|profile: &Profile| profile.spec.traffic.as_ref()?.gateway.as_ref());
-    let Some(gateway) = gateway.filter(|_| !release.services.is_empty()) else { return Ok(None) };
+fn from_terms(scene: &Scene<'_>, terms: &Terms, release: &Release) -> Result<Option<Value>, String> {
+    let Some(gateway) = terms.gateway.as_ref().filter(|_| !release.services.is_empty()) else { return Ok(None) };
     let services: Vec<&Value> = release.services.iter().map(|service| &service.object).collect();
-    let wish = Made {
+    let backend = backend(&services).map_err(|refused| refused.to_string())?;
+    made(&wish(scene, terms, gateway, &backend)).map(Some).map_err(|refused| refused.to_string())
+}
+
+fn wish<'a>(scene: &'a Scene<'_>, terms: &'a Terms, gateway: &'a Gateway, backend: &'a Backend) -> Made<'a> {
+    Made {
         deployment: &scene.ground.owner.name,
         namespace: &scene.ground.namespace,
         gateway,
-        traffic: scene.deployment.spec.traffic.as_ref(),
-        backend: &backend(&services).map_err(|refused| refused.to_string())?,
-    };
-    made(&wish).map(Some).map_err(|refused| refused.to_string())
+        traffic: terms.traffic.as_ref(),
+        backend,
+    }
 }

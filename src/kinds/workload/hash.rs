@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{json::remove, manifest::Item};
+use super::{json::remove, manifest::Item, release::Release};
 use crate::api::{
     deployment::{EnvFrom, Overrides},
     package::PackageSpec,
@@ -29,7 +29,13 @@ pub(super) fn revision(items: &[Item]) -> String {
 
 /// The part of an object that a revision is named by.
 fn named_by(item: &Item) -> String {
-    let mut object = item.object.clone();
+    content_of(&item.object)
+}
+
+/// What of an object is content.
+fn content_of(object: &Value) -> String {
+    let item = Item { at: String::new(), object: object.clone() };
+    let mut object = object.clone();
     remove(&mut object, &["metadata", "namespace"]);
     if item.is("apps", "Deployment") {
         remove(&mut object, &["spec", "replicas"]);
@@ -42,6 +48,28 @@ fn named_by(item: &Item) -> String {
         }
     }
     canonical(&object)
+}
+
+impl Release {
+    /// Whether another release is the same revision: all that a revision is named by, and every part of it in its place.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+
+    /// All content of a release, in an order that does not depend on that of the manifests.
+    fn parts(&self) -> Vec<String> {
+        let Self { format: _, package, version: _, hash, workloads, configs, jobs, services, routes, shared } = self;
+        let part = |part: &str, name: &str, object: &Value| format!("{part} {name} {}", content_of(object));
+        let workloads = workloads.iter().map(|one| part("workload", &one.name, &one.object));
+        let services = services.iter().map(|one| part("service", &one.name, &one.object));
+        let shared = shared.iter().map(|one| part("shared", &format!("{:?}", one.at), &one.object));
+        let plain = [("config", configs), ("job", jobs), ("route", routes)];
+        let plain = plain.into_iter().flat_map(|(word, all)| all.iter().map(move |one| part(word, "", one)));
+        let mut parts: Vec<String> = workloads.chain(services).chain(shared).chain(plain).collect();
+        parts.sort_unstable();
+        parts.extend([package.clone(), hash.clone()]);
+        parts
+    }
 }
 
 /// The fields of autoscalers that bound the number of instances.

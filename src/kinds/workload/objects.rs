@@ -59,13 +59,18 @@ impl Owner {
     }
 
     /// Whether an object of the cluster belongs to this Deployment, or was handed over to it. Names and labels say nothing:
-    /// Deployments of other namespaces have the same, and what a former one of this name left may be another tenant's.
+    /// Deployments of other namespaces have the same, and what a former one of this name left may be another tenant's. What
+    /// somebody else controls is theirs, whatever else stands on it.
     pub fn owns(&self, live: &Value) -> bool {
-        let mut owners = list(live, "/metadata/ownerReferences").iter();
-        let controlled = owners.any(|reference| text(reference, "/uid") == self.uid);
+        let owners = list(live, "/metadata/ownerReferences");
+        let controller = owners.iter().find(|reference| reference["controller"] == json!(true));
+        if let Some(controller) = controller {
+            return text(controller, "/uid") == self.uid;
+        }
+        let referred = owners.iter().any(|reference| text(reference, "/uid") == self.uid);
         let annotation = |key: &str| live.pointer("/metadata/annotations")?.get(key)?.as_str();
         let marked = !self.is_beside(live) && annotation(OWNER_ANNOTATION) == Some(&self.uid);
-        controlled || marked || annotation(ADOPT_ANNOTATION) == Some(&self.adoption(live))
+        referred || marked || annotation(ADOPT_ANNOTATION) == Some(&self.adoption(live))
     }
 
     /// The value of the annotation that hands this object over.

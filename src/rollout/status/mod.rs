@@ -241,7 +241,9 @@ fn pending_changes(scene: &Scene<'_>) -> bool {
     let (Some(run), Some(intent)) = (scene.active(), scene.view.intent) else { return false };
     // The time limit is read at every look.
     let planned = Plan { timeout: run.plan.timeout, ..intent.plan.clone() };
-    run.purpose == Purpose::Deploy && (run.plan != planned || scene.view.record.checks != intent.checks)
+    let record = scene.view.record;
+    let other_terms = record.terms.as_ref().is_some_and(|terms| *terms != intent.terms);
+    run.purpose == Purpose::Deploy && (run.plan != planned || record.checks != intent.checks || other_terms)
 }
 
 fn answers(scene: &Scene<'_>) -> BTreeMap<String, CommandAnswer> {

@@ -5,6 +5,8 @@ mod config;
 mod endings;
 mod input;
 mod life;
+mod others;
+mod records;
 mod routes;
 mod tenancy;
 mod wishes;

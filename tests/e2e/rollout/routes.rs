@@ -1,9 +1,10 @@
 //! Routes that a package brings itself, and hosts that two Deployments want.
 
-use landfall::api::{condition::ConditionReason, deployment_status::Phase};
+use k8s_openapi::api::core::v1::Service;
+use landfall::api::{condition::ConditionReason, deployment_status::Phase, profile::Profile};
 use serde_json::{Value, json};
 
-use super::{SWIFT, at_gate, named_package, package, runs, service, settled, small_with, workload};
+use super::{SWIFT, at_gate, named_package, package, runs, service, settled, small, small_with, waits_for, workload};
 use crate::stage::{Stage, manifests};
 
 const STEPS: &str = "{scaleDownDelay: 0s, canary: {steps: [{weight: 25}, {pause: {}}]}}";
@@ -123,7 +124,7 @@ async fn a_route_that_changes_with_the_version_is_changed_at_promotion_and_back(
 async fn a_host_and_path_of_another_deployment_are_refused_by_its_name() {
     let stage = Stage::new("claimed").await;
     stage.profile(SWIFT).await;
-    settled(&stage, "1.0.0", &super::small("1.0.0")).await;
+    settled(&stage, "1.0.0", &small("1.0.0")).await;
     let second = [workload("two", "1.0.0", 1), service("two", "two")];
     stage.apply(&named_package("two", "1.0.0", &second)).await;
     let deployment = manifests::deployment("1.0.0").replace("web", "two");
@@ -144,5 +145,81 @@ async fn a_host_and_path_of_another_deployment_are_refused_by_its_name() {
     let merge = kube::api::Patch::Merge(patch);
     stage.deployments().patch("two", &kube::api::PatchParams::default(), &merge).await.unwrap();
     stage.until_of("two", "success", |status| status.phase == Some(Phase::Succeeded)).await;
+    stage.end().await;
+}
+
+/// The host names of the route that was made.
+async fn hosts(stage: &Stage) -> Value {
+    own(stage, "HTTPRoute").await["spec"]["hostnames"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_changes_under_a_run_changes_neither_its_hosts_nor_who_writes() {
+    let stage = Stage::new("terms").await;
+    stage.apply(&manifests::profile(STEPS)).await;
+    settled(&stage, "1.0.0", &small("1.0.0")).await;
+    let before = hosts(&stage).await;
+    stage.apply(&package("2.0.0", &small("2.0.0"))).await;
+    stage.want("2.0.0").await;
+    at_gate(&stage).await;
+
+    // The target cannot be changed: whoever wants another account makes the Profile anew.
+    let profiles: kube::Api<Profile> = stage.world.api();
+    profiles.delete("production", &kube::api::DeleteParams::default()).await.unwrap();
+    let moved = manifests::profile(STEPS).replace("HOST", "moved-HOST");
+    let moved = format!("{}  target: {{serviceAccount: nobody}}\n", moved.trim_end_matches(' '));
+    stage.apply(&moved).await;
+    stage.until("word of pending changes", |status| status.pending_changes == Some(true)).await;
+    stage.command("promote", "").await;
+    let end = stage.until("end of the run", |status| runs(status) == "2.0.0").await;
+    assert_eq!(end.pending_changes, None, "{end:?}");
+    stage.ended().await;
+    assert_eq!(hosts(&stage).await, before);
+
+    // The next run is on the new terms, and says which account it lacks.
+    stage.apply(&package("3.0.0", &small("3.0.0"))).await;
+    stage.want("3.0.0").await;
+    waits_for(&stage, "service account nobody").await;
+    assert_eq!(hosts(&stage).await, before);
+    stage.end().await;
+}
+
+/// Two Services before the pods, of which a route names the first.
+fn two_services(version: &str) -> Vec<Value> {
+    let mut manifests = small_with(version, [service("second", "web")]);
+    manifests[1]["metadata"]["annotations"] = json!({"landfall.dev/expose": "http"});
+    manifests
+}
+
+/// Waits until a Service selects this revision.
+async fn selected(stage: &Stage, name: &str, revision: &str) {
+    let is = |service: Option<&Service>| {
+        let selector = service.and_then(|service| service.spec.as_ref()?.selector.as_ref());
+        selector.and_then(|labels| labels.get("pod-template-hash")).is_some_and(|hash| hash == revision)
+    };
+    stage.world.wait_for::<Service, _>(name, is).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_several_services_that_lost_its_turn_is_turned_again() {
+    let stage = Stage::new("lostturn").await;
+    stage.apply(&manifests::profile(SWIFT)).await;
+    settled(&stage, "1.0.0", &two_services("1.0.0")).await;
+    let stable = stage.stable().await;
+    let services: kube::Api<Service> = stage.world.api();
+    let select = async |hash: &str| {
+        let patch = kube::api::Patch::Merge(json!({"spec": {"selector": {"pod-template-hash": hash}}}));
+        services.patch("second", &kube::api::PatchParams::default(), &patch).await.unwrap();
+    };
+    select(landfall::api::NO_REVISION).await;
+    selected(&stage, "second", &stable).await;
+    services.delete("second", &kube::api::DeleteParams::default()).await.unwrap();
+    selected(&stage, "second", &stable).await;
+
+    // A revision that has no pods any more.
+    settled(&stage, "2.0.0", &two_services("2.0.0")).await;
+    let newer = stage.stable().await;
+    select(&stable).await;
+    selected(&stage, "second", &newer).await;
     stage.end().await;
 }

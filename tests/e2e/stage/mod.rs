@@ -39,6 +39,7 @@ pub const NAME: &str = "web";
 pub struct Stage {
     pub world: World,
     operator: Option<Child>,
+    other: Option<Child>,
     pub log: PathBuf,
 }
 
@@ -57,24 +58,33 @@ impl Stage {
         let init = Command::new(env!("CARGO_BIN_EXE_landfall")).args(["init", &world.namespace]).output().unwrap();
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
         let log = std::env::temp_dir().join(format!("{}.log", world.namespace));
-        Self { world, operator: None, log }
+        Self { world, operator: None, other: None, log }
     }
 
     /// Starts the operator. Its log goes to a file whose name a failed test prints.
     pub fn start_operator(&mut self) {
         assert!(self.operator.is_none(), "there is an operator already");
+        self.operator = Some(self.spawn_operator("operator"));
+    }
+
+    /// Starts another operator that holds a Lease of its own.
+    pub fn start_other(&mut self) {
+        assert!(self.other.is_none(), "there is another operator already");
+        self.other = Some(self.spawn_operator("other"));
+    }
+
+    fn spawn_operator(&self, lease: &str) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(&self.log).unwrap();
         let namespace = &self.world.namespace;
-        let child = Command::new(env!("CARGO_BIN_EXE_landfall"))
-            .args(["operator", "--listen", "127.0.0.1:0", "--lease-name", "operator", "--identity", "operator-0"])
+        Command::new(env!("CARGO_BIN_EXE_landfall"))
+            .args(["operator", "--listen", "127.0.0.1:0", "--lease-name", lease, "--identity", "operator-0"])
             .args(["--lease-namespace", namespace, "--watch-namespace", namespace, "--log-format", "text"])
             .env("RUST_LOG", "info,landfall=debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .unwrap();
-        self.operator = Some(child);
+            .unwrap()
     }
 
     /// Kills the operator, as a broken node would.
@@ -241,6 +251,10 @@ impl Stage {
         if self.operator.is_some() {
             self.kill_operator();
         }
+        if let Some(mut other) = self.other.take() {
+            other.kill().unwrap();
+            other.wait().unwrap();
+        }
         let (client, namespace) = (self.world.client.clone(), self.world.namespace.clone());
         drop(std::fs::remove_file(&self.log));
         World { client, namespace }.end().await;
@@ -250,7 +264,7 @@ impl Stage {
 impl Drop for Stage {
     #[expect(clippy::print_stderr, reason = "a failed test shows what its operator said")]
     fn drop(&mut self) {
-        if let Some(mut child) = self.operator.take() {
+        for mut child in self.operator.take().into_iter().chain(self.other.take()) {
             drop(child.kill());
             drop(child.wait());
         }

@@ -55,6 +55,7 @@ pub fn record(state: landfall::engine::state::State, wanted: &Revision) -> Recor
         services: 1,
         routes: 0,
         alone: None,
+        digest: None,
     };
     Record { state, wanted: Some(rendered), versions, ..Record::default() }
 }

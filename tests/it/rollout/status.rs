@@ -93,6 +93,8 @@ impl Desk {
     fn tell(&mut self, state: State, intent: Option<&Intent>, asked: &Asked) -> DeploymentStatus {
         let mut record = record(state, &Revision(self.wanted.to_owned()));
         record.checks = intent.map(|intent| intent.checks.clone()).unwrap_or_default();
+        let before = self.record.as_ref().and_then(|before| before.terms.clone());
+        record.terms = before.or_else(|| intent.map(|intent| intent.terms.clone()));
         record.started = self.record.as_ref().and_then(|before| before.started);
         record.stamp(Moment(self.now));
         let spec = deployment(&self.spec);
@@ -123,7 +125,7 @@ impl Desk {
         pods.insert(name.clone(), Pods { scale: 2, ready, ..Pods::default() });
         self.observed.revisions = Seen::Present(pods);
         let endpoints = [(name.clone(), ready)].into();
-        let service = Service { selects: [name].into(), endpoints, version: 1 };
+        let service = Service { selects: [name].into(), endpoints, partial: false, version: 1 };
         self.observed.stable = Seen::Present(service.clone());
         self.observed.candidate = Seen::Present(service);
     }
@@ -296,7 +298,7 @@ fn without_a_router_the_share_is_the_real_one() {
     let new = Pods { scale: 1, ready: 1, ..Pods::default() };
     desk.observed.revisions = Seen::Present([(v1.clone(), pods), (v2.clone(), new)].into());
     let endpoints = [(v1.clone(), 2), (v2.clone(), 1)].into();
-    desk.observed.stable = Seen::Present(Service { selects: [v1, v2].into(), endpoints, version: 2 });
+    desk.observed.stable = Seen::Present(Service { selects: [v1, v2].into(), endpoints, partial: false, version: 2 });
     let status = desk.look();
     let traffic = serde_json::to_value(status.traffic).unwrap();
     assert_eq!(traffic, json!({"stable": "66.67", "candidate": "33.33", "verified": true}));
@@ -308,6 +310,10 @@ fn a_change_of_the_plan_waits_for_the_next_run() {
     let mut desk = Desk::new(json!({}));
     settle(&mut desk);
     desk.wanted = "v2";
+    assert_eq!(desk.look().pending_changes, None);
+    desk.spec = json!({"traffic": {"path": "/elsewhere"}});
+    assert_eq!(desk.look().pending_changes, Some(true));
+    desk.spec = json!({});
     assert_eq!(desk.look().pending_changes, None);
     desk.spec = json!({"strategy": {"rolling": {}}});
     assert_eq!(desk.look().pending_changes, Some(true));

@@ -1,7 +1,7 @@
 //! What must hold, whatever goes wrong. Writes are judged against the truth at the moment they happen, not against what
 //! the operator believed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use landfall::{
     engine::{
@@ -48,6 +48,9 @@ fn before_write(world: &World, state: &State, desired: u32, action: &Action) {
             }
         }
         Action::Delete(revision) => shrinks(world, run, desired, revision, 0),
+        // What selects nothing has no traffic, and what selects the same already is not turned.
+        Action::Front { to, .. } if selects(world.stable.as_ref(), to) => {}
+        Action::Preview { to, .. } if selects(world.candidate.as_ref(), &[to.clone()].into()) => {}
         Action::Front { to, .. } => turns(world, run, to.len()),
         Action::Preview { .. } if run.plan.splits() => {
             assert!(world.splits().iter().all(|split| *split == Share::NONE), "candidate Service turned with traffic");
@@ -55,6 +58,10 @@ fn before_write(world: &World, state: &State, desired: u32, action: &Action) {
         Action::Weigh { to, .. } => assert_eq!(to.points() + to.rest().points(), 10_000),
         _ => {}
     }
+}
+
+fn selects(service: Option<&Svc>, revisions: &BTreeSet<Revision>) -> bool {
+    service.is_some_and(|service| service.selects == *revisions)
 }
 
 fn shrinks(world: &World, run: &Run, desired: u32, revision: &Revision, to: u32) {

@@ -185,6 +185,17 @@ fn services_that_select_different_revisions_select_both() {
 }
 
 #[test]
+fn a_service_that_lost_its_turn_does_not_hide_behind_the_others() {
+    let lost = both(member("cart", &[], &[]), member("shop", &["a"], &[("a", 4)]));
+    assert_eq!((&lost.selects, lost.ready(), lost.partial), (&set(&["a"]), 0, true));
+    assert!(!lost.is_turned_to(&set(&["a"])));
+    let whole = both(member("cart", &["a"], &[("a", 4)]), member("shop", &["a"], &[("a", 4)]));
+    assert!(whole.is_turned_to(&set(&["a"])) && !whole.is_turned_to(&set(&["b"])));
+    // Before anything was turned nothing is lost.
+    assert!(!both(member("cart", &[], &[]), member("shop", &[], &[])).partial);
+}
+
+#[test]
 fn the_version_of_services_tells_every_change_whatever_their_order() {
     let one = || member("cart", &["a"], &[]);
     let two = || member("shop", &["a"], &[]);
@@ -197,6 +208,9 @@ fn the_version_of_services_tells_every_change_whatever_their_order() {
 #[test]
 fn a_package_without_services_has_one_that_selects_what_is_remembered() {
     let service = virtual_service(&set(&["a", "gone", "b"]), &pods(&[("a", 3, 2), ("b", 1, 0), ("c", 1, 1)]));
-    assert_eq!(service, Service { selects: set(&["a", "b", "gone"]), endpoints: counts(&[("a", 2)]), version: 0 });
+    assert_eq!(
+        service,
+        Service { selects: set(&["a", "b", "gone"]), endpoints: counts(&[("a", 2)]), partial: false, version: 0 }
+    );
     assert!(service.has_followed());
 }
