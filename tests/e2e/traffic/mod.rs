@@ -8,6 +8,7 @@ mod broken;
 mod canary;
 mod interrupted;
 mod newer;
+mod preempted;
 mod rollback;
 mod vanished;
 mod without_router;
