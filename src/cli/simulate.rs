@@ -42,7 +42,8 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn read(text: &str) -> anyhow::Result<Scenario> {
-    serde_saphyr::from_str(text).map_err(|error| anyhow::anyhow!("{error}"))
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 fn print(told: &Told) -> anyhow::Result<ExitCode> {

@@ -31,6 +31,7 @@ mod rollout;
 mod sample;
 mod scenarios;
 mod sim;
+mod simulate;
 mod tidy;
 mod traffic;
 mod validation;

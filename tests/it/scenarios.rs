@@ -16,7 +16,7 @@ use landfall::simulation::{
 
 use crate::sim::invariants::Watch;
 
-/// More by `LANDFALL_SEEDS=200`.
+/// `make test` plays 200, by `LANDFALL_SEEDS`.
 const SEEDS: u64 = 60;
 /// For what is played at every stage of every strategy.
 const FEW_SEEDS: u64 = 3;

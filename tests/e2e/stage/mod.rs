@@ -125,10 +125,11 @@ impl Stage {
         self.apply(&manifests::deployment(version)).await;
     }
 
-    /// Changes the spec of the Deployment.
-    pub async fn patch(&self, spec: Value) {
+    /// Changes the spec of the Deployment, and returns the status that it had then.
+    pub async fn patch(&self, spec: Value) -> DeploymentStatus {
         let patch = Patch::Merge(json!({"spec": spec}));
-        self.deployments().patch(NAME, &PatchParams::default(), &patch).await.unwrap();
+        let changed = self.deployments().patch(NAME, &PatchParams::default(), &patch).await.unwrap();
+        changed.status.unwrap_or_default()
     }
 
     /// Gives a command about the run that there is, and waits for its answer.

@@ -137,19 +137,11 @@ impl Witness {
         }
     }
 
-    /// Waits until all that has been seen so far is as it should be. What another watch has yet to give may be missing
-    /// in it.
-    pub async fn see(&mut self, is: impl Fn(&[Event]) -> bool) {
-        loop {
-            {
-                let mut log = self.log.lock().unwrap();
-                log.sort_by_key(|event| event.version);
-                if is(&log) {
-                    return;
-                }
-            }
-            self.next().await;
-        }
+    /// All that has been seen so far. What another watch has yet to give may be missing in it.
+    pub fn seen(&self) -> Vec<Event> {
+        let mut log = self.log.lock().unwrap().clone();
+        log.sort_by_key(|event| event.version);
+        log
     }
 
     /// Waits until the routers act on the route as it is written.
@@ -166,20 +158,21 @@ impl Witness {
         tokio::time::timeout(PATIENCE, said).await.expect("the routers acknowledge the route");
     }
 
-    /// Everything that has happened until now, in its order.
+    /// Everything that has happened until now, in its order and without a gap: what happens meanwhile may have been seen only in
+    /// part, and is left out.
     pub async fn log(&self) -> Vec<Event> {
-        let mut there = versions(&self.routes, OWNED, ROUTE).await;
-        there.extend(versions(&self.sets, OWNED, SET).await);
-        there.extend(versions(&self.services, OWNED, SERVICE).await);
-        there.extend(versions(&self.deployments, "", DEPLOYMENT).await);
+        let (now, mut there) = versions(&self.routes, OWNED, ROUTE).await;
+        there.extend(versions(&self.sets, OWNED, SET).await.1);
+        there.extend(versions(&self.services, OWNED, SERVICE).await.1);
+        there.extend(versions(&self.deployments, "", DEPLOYMENT).await.1);
         let mut newest = self.newest.clone();
         let all = |seen: &BTreeMap<Subject, u64>| {
             there.iter().all(|(subject, version)| seen.get(subject).is_some_and(|seen| seen >= version))
         };
         let caught_up = tokio::time::timeout(PATIENCE, newest.wait_for(all)).await;
         drop(caught_up.expect("what is there is seen").expect("the watch goes on"));
-        let mut log = self.log.lock().unwrap().clone();
-        log.sort_by_key(|event| event.version);
+        let mut log = self.seen();
+        log.retain(|event| event.version <= now);
         log
     }
 
@@ -333,15 +326,20 @@ where
     })
 }
 
-/// The versions of the objects that are there.
-async fn versions<K>(api: &Api<K>, labels: &str, kind: &'static str) -> Vec<(Subject, u64)>
+/// The version of the whole cluster, and those of the objects that are there.
+async fn versions<K>(api: &Api<K>, labels: &str, kind: &'static str) -> (u64, Vec<(Subject, u64)>)
 where
     K: Resource + Clone + Debug + DeserializeOwned,
 {
     let list = api.list_metadata(&ListParams::default().labels(labels)).await.unwrap();
-    list.iter().map(|object| ((kind, object.name_any()), version(object.meta()))).collect()
+    let now = number(list.metadata.resource_version.as_ref());
+    (now, list.iter().map(|object| ((kind, object.name_any()), version(object.meta()))).collect())
 }
 
 fn version(meta: &ObjectMeta) -> u64 {
-    meta.resource_version.as_ref().and_then(|version| version.parse().ok()).expect("versions are numbers")
+    number(meta.resource_version.as_ref())
+}
+
+fn number(version: Option<&String>) -> u64 {
+    version.and_then(|version| version.parse().ok()).expect("versions are numbers")
 }

@@ -1,14 +1,16 @@
 //! No request fails: whatever happens to a rollout, its clients notice nothing.
 //!
 //! Every test has clients that send 200 requests a second or more from before its first change to after its last one.
-//! None of them may fail, and none is sent twice.
+//! None of them may fail, and none is sent twice. What nobody can prevent is measured in `vanished`.
 
 mod blue_green;
 mod broken;
 mod canary;
 mod interrupted;
 mod newer;
+mod preempted;
 mod rollback;
+mod vanished;
 mod without_router;
 
 use landfall::api::deployment_status::{DeploymentStatus, Phase};

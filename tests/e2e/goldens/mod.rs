@@ -2,14 +2,16 @@
 //!
 //! `tests/it` plays `tests/scenarios/NAME.yaml` in a pretended world, and `NAME.golden` tells what happens there. Here the
 //! same file is played on the real cluster by the process of an operator, and what happens is held against the same golden;
-//! what of it can be compared is said at [`Happening`]. A scenario becomes manifests in [`strategy`] and [`Play::happen`].
+//! what of it can be compared is said at [`golden::Happening`]. A scenario becomes manifests in [`strategy`] and [`Play::happen`].
 //!
 //! An event happens when all that its golden tells before it has been seen, so that its place in the story is the same in
 //! both worlds, and not its second. Times in which a run only waits are [`HASTE`] times as short.
 
+mod golden;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, fs,
+    fs,
     net::{SocketAddr, UdpSocket},
     path::Path,
     sync::{
@@ -34,7 +36,6 @@ use landfall::{
     engine::{
         plan::{self, FirstDeploy, OnFailure, Plan, Router},
         share::need,
-        state::Code,
         strategy::{
             blue_green::Promotion,
             canary::{Canary, CanaryStep},
@@ -43,7 +44,7 @@ use landfall::{
     },
     rollout::{
         plan::{Given, Routing, intend},
-        words::{code, moment, percent, verb},
+        words::{moment, percent, verb},
     },
     simulation::{
         scenario::{Event, Scenario, When},
@@ -52,6 +53,8 @@ use landfall::{
 };
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+
+use self::golden::{Golden, happenings, names};
 
 use crate::{
     stage::{
@@ -71,6 +74,10 @@ const LENIENCE: u32 = 10;
 
 /// How long the story may take from one event to the next.
 const PATIENCE: Duration = Duration::from_mins(3);
+
+/// How long nothing at all may happen: more than twice the longest wait of these scenarios. A run that stands still where its
+/// golden goes on is told from one that waits by nothing else.
+const QUIET: Duration = Duration::from_secs(40);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_canary_goes_as_its_golden_tells() {
@@ -123,192 +130,10 @@ async fn agrees(name: &str) {
     play.finish().await;
 }
 
-/// One thing that happened in a world, said in the same words for both.
-///
-/// Compared are, each change once and in this order of time: the phase together with the part of its steps that a run has
-/// done, which names the step; the pods that a revision is asked to have; the weight that is written into the route; the
-/// revisions that each Service is to select; and how a run ended, with the stable revision or the code of the error.
-///
-/// Left out, because the worlds must differ in it: times and how often somebody looked; what is waited for, which tells how
-/// far pods and routers are; single measurements, which pass with time; and sentences, in which both name their own hashes
-/// and addresses. Answers to commands are seen by what follows from them. A status without a run is left out too: before
-/// its first decision the operator says there that it does not know the world yet. How a rolling replacement counts pods
-/// depends on which of them are ready first, so no scenario of one is played here.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Happening {
-    of: String,
-    is: String,
-}
-
-impl Happening {
-    fn new(of: impl Into<String>, is: impl Into<String>) -> Self {
-        Self { of: of.into(), is: is.into() }
-    }
-
-    fn stands(phase: Phase, percentage: i32) -> Self {
-        Self::new("run", format!("{phase}, {percentage} % of its steps done"))
-    }
-
-    fn pods(revision: &str, pods: &str) -> Self {
-        Self::new(format!("pods of {revision}"), pods)
-    }
-
-    fn selects(service: &str, mut revisions: Vec<String>) -> Self {
-        revisions.sort();
-        Self::new(format!("{service} Service"), revisions.join(" and "))
-    }
-}
-
-impl fmt::Display for Happening {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.of, self.is)
-    }
-}
-
-/// What was said last of everything: only a change is a happening.
-#[derive(Default)]
-struct Known(BTreeMap<String, String>);
-
-impl Known {
-    fn is_news(&mut self, happening: &Happening) -> bool {
-        self.0.insert(happening.of.clone(), happening.is.clone()).as_ref() != Some(&happening.is)
-    }
-}
-
-/// What a transcript tells.
-#[derive(Default)]
-struct Golden {
-    /// In their order. What stands together are the writes of one step of the engine, which are carried out side by side:
-    /// no order of theirs means anything.
-    steps: Vec<Vec<Happening>>,
-    /// How many happenings there are before each event.
-    events: Vec<usize>,
-}
-
-impl Golden {
-    fn read(text: &str) -> Self {
-        let (mut golden, mut known) = (Self::default(), Known::default());
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let (_, told) = line.split_once(" s  ").expect("a line begins with its second");
-            if told.starts_with(">>") {
-                golden.events.push(golden.steps.iter().map(Vec::len).sum());
-                continue;
-            }
-            let (stands, rest) = told.split_once(" %  ").expect("a line says how much is done");
-            let (phase, percentage) = stands.split_once(' ').expect("a line begins with the phase");
-            let phase: Phase = serde_json::from_value(json!(phase)).unwrap();
-            let (actions, sentence) = rest.split_once(" | ").unwrap_or(("", rest));
-            let said = Happening::stands(phase, percentage.trim().parse().unwrap());
-            let end = phase.is_terminal().then(|| Happening::new("end", ending(sentence)));
-            let mut written: Vec<Happening> = actions.split(", ").filter_map(action).collect();
-            written.sort();
-            for mut step in [vec![said], Vec::from_iter(end), written] {
-                step.retain(|happening| known.is_news(happening));
-                golden.steps.extend((!step.is_empty()).then_some(step));
-            }
-        }
-        golden
-    }
-
-    /// How what happened differs from this; none where it does not.
-    fn difference(&self, happened: &[Happening]) -> Option<String> {
-        let (mut rest, mut ordered) = (happened, Vec::new());
-        for step in &self.steps {
-            let (now, later) = rest.split_at(step.len().min(rest.len()));
-            let mut now = now.to_vec();
-            now.sort();
-            ordered.extend(now);
-            rest = later;
-        }
-        ordered.extend_from_slice(rest);
-        let told: Vec<&Happening> = self.steps.iter().flatten().collect();
-        if told.iter().copied().eq(&ordered) {
-            return None;
-        }
-        let line = |at: usize| {
-            let word = |happening: Option<&Happening>| happening.map_or("-".to_owned(), ToString::to_string);
-            let (golden, real) = (word(told.get(at).copied()), word(ordered.get(at)));
-            let sign = if golden == real { ' ' } else { '!' };
-            format!("{sign} {golden:<45} {real}")
-        };
-        let lines: Vec<String> = (0..told.len().max(ordered.len())).map(line).collect();
-        Some(format!("  {:<45} {}\n{}", "THE GOLDEN", "THE REAL CLUSTER", lines.join("\n")))
-    }
-}
-
-/// How a run ended, from the sentence about it.
-fn ending(sentence: &str) -> String {
-    let code_of = |word: &str| code(serde_json::from_value::<Code>(json!(word)).unwrap()).to_owned();
-    match sentence.split_once(" is stable") {
-        Some((revision, _)) => format!("{revision} is stable"),
-        None => code_of(sentence.split_once(": ").expect("a run that did not arrive says why").0),
-    }
-}
-
-/// An action of a transcript; none for one that writes nothing.
-fn action(text: &str) -> Option<Happening> {
-    let words: Vec<&str> = text.split(' ').collect();
-    Some(match words[..] {
-        [""] | ["measure", _] => return None,
-        ["create", revision, "with", pods, "pods"] | ["scale", revision, "from", _, "to", pods] => {
-            Happening::pods(revision, pods)
-        }
-        ["candidate", "weight", share, "%"] => Happening::new("weight", share),
-        [service, "Service", "selects", ref revisions @ ..] => {
-            let revisions = revisions.iter().filter(|word| **word != "and");
-            Happening::selects(service, revisions.map(|word| (*word).to_owned()).collect())
-        }
-        _ => panic!("`{text}` cannot be compared yet"),
-    })
-}
-
-/// What happened on the real cluster, from the log of its witness.
-fn happenings(log: &[witness::Event]) -> Vec<Happening> {
-    let names = names(log);
-    let name = |hash: &String| names.get(hash).unwrap_or(hash).clone();
-    let mut known = Known::default();
-    let said = log.iter().flat_map(|event| match &event.sight {
-        Sight::Weight(percent) => vec![Happening::new("weight", percent.to_string())],
-        Sight::Scale { revision, pods } => vec![Happening::pods(&name(revision), &pods.to_string())],
-        Sight::Selects { role, revisions } => {
-            vec![Happening::selects(role.as_str(), revisions.iter().map(name).collect())]
-        }
-        Sight::Status(status) => of_status(status),
-    });
-    said.filter(|happening| known.is_news(happening)).collect()
-}
-
-fn of_status(status: &DeploymentStatus) -> Vec<Happening> {
-    let (Some(phase), Some(progress), Some(_)) = (status.phase, &status.progress, &status.run) else {
-        return Vec::new();
-    };
-    let stable = || status.revision.as_ref().and_then(|revisions| revisions.stable.as_ref());
-    let ending = match &status.error {
-        Some(error) => error.code.clone(),
-        None => format!("{} is stable", stable().map_or("none".to_owned(), |stable| named(&stable.version))),
-    };
-    let end = phase.is_terminal().then(|| Happening::new("end", ending));
-    [Happening::stands(phase, progress.percentage)].into_iter().chain(end).collect()
-}
-
-/// The revisions of all statuses as scenarios name them, by hash.
-fn names(log: &[witness::Event]) -> BTreeMap<String, String> {
-    let revisions = log.iter().filter_map(|event| match &event.sight {
-        Sight::Status(status) => status.revision.as_ref(),
-        _ => None,
-    });
-    let all = revisions.flat_map(|revisions| revisions.stable.iter().chain(&revisions.candidate));
-    all.map(|revision| (revision.hash.clone(), named(&revision.version))).collect()
-}
-
 /// The version of a package that stands for a revision of a scenario: 2.0.0 for v2.
 fn version(name: &str) -> String {
     let number: u32 = name.strip_prefix('v').and_then(|number| number.parse().ok()).expect("a revision is named v1");
     format!("{number}.0.0")
-}
-
-fn named(version: &str) -> String {
-    format!("v{}", version.trim_end_matches(".0.0"))
 }
 
 /// A scenario on the real cluster.
@@ -353,9 +178,33 @@ impl<'a> Play<'a> {
 
     /// Waits until what has been seen is as it should be.
     async fn reach(&mut self, is: impl Fn(&[witness::Event]) -> bool) {
-        if tokio::time::timeout(PATIENCE, self.witness.see(is)).await.is_err() {
-            let seen = happenings(&self.witness.log().await);
-            panic!("nothing more happens:\n{}", self.golden.difference(&seen).unwrap_or_default());
+        let why = match tokio::time::timeout(PATIENCE, self.follow(is)).await {
+            Ok(None) => return,
+            Ok(Some(difference)) => difference,
+            Err(_) => "it takes too long".to_owned(),
+        };
+        panic!("{}\n{why}", self.scenario.title);
+    }
+
+    /// Goes on until what has been seen is as it should be, or cannot be any more: then says how it differs from the golden.
+    async fn follow(&mut self, is: impl Fn(&[witness::Event]) -> bool) -> Option<String> {
+        loop {
+            let seen = self.witness.seen();
+            // What one watch has yet to give may be missing: only all that happened proves that something else did.
+            if self.golden.contradiction(&happenings(&seen)).is_some() {
+                let all = happenings(&self.witness.log().await);
+                let proven = self.golden.contradiction(&all);
+                if proven.is_some() {
+                    return proven;
+                }
+            }
+            if is(&seen) {
+                return None;
+            }
+            if tokio::time::timeout(QUIET, self.witness.next()).await.is_err() {
+                let all = happenings(&self.witness.log().await);
+                return self.golden.difference(&all).or_else(|| Some("nothing more happens".to_owned()));
+            }
         }
     }
 
@@ -431,7 +280,7 @@ impl<'a> Play<'a> {
         self.reach(last).await;
         let happened = happenings(&self.witness.log().await);
         if let Some(difference) = self.golden.difference(&happened) {
-            panic!("{}:\n{difference}", self.scenario.title);
+            panic!("{}\n{difference}", self.scenario.title);
         }
         self.stage.end().await;
     }
