@@ -8,6 +8,7 @@ pub mod connect;
 pub mod execute;
 pub mod lease;
 pub mod observe;
+pub mod pods;
 pub mod probe;
 pub mod rehearse;
 pub mod releases;

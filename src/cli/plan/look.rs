@@ -29,7 +29,7 @@ use crate::{
     },
     cluster::{
         call::CallError,
-        execute::old_pods,
+        pods::old_pods,
         routers::Routers,
         store::{
             Key, Owned, Part, Store,

@@ -8,7 +8,8 @@ use super::{Scene, aim::digests};
 use crate::{
     api::{Role, profile::Gateway},
     cluster::{
-        execute::{ExecuteError, Site, execute, old_pods},
+        execute::{ExecuteError, Site, execute},
+        pods::old_pods,
         rehearse,
         write::Account,
     },
