@@ -57,8 +57,8 @@ fn is_spare(view: View<'_>, revision: &Revision) -> bool {
 
 /// Whether the last run went all its way and left this revision behind: it has had its time, and its pods go at once.
 fn is_done_with(state: &State, revision: &Revision) -> bool {
-    let through = |run: &&Run| run.at >= run.stages.len() && run.outcome.is_some();
-    state.run.as_ref().filter(through).is_some() && state.kept.first().is_none_or(|former| former == revision)
+    let through = |run: &Run| run.at >= run.stages.len() && run.outcome.is_some();
+    state.run.as_ref().is_some_and(through) && state.kept.first().is_none_or(|former| former == revision)
 }
 
 /// Takes its pods after the delay.
