@@ -13,7 +13,7 @@ use kube::Client;
 use landfall::{
     cluster::{
         call::CallError,
-        execute::old_pods,
+        pods::old_pods,
         write::{Account, Place, Writer},
     },
     engine::{moment::Moment, observed::Revision},
