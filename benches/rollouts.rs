@@ -212,21 +212,8 @@ impl Bench {
         self.create::<Deployment>(name, (0..count).map(|number| deployment(number, "1.0.0")).collect()).await;
         self.arrived(name, count, "1.0.0").await;
 
-        let file = std::env::temp_dir().join("landfall-bench.yaml");
-        let mut out = std::fs::File::create(&file).unwrap();
-        for number in 0..count {
-            writeln!(out, "---\n{}", deployment(number, "2.0.0")).unwrap();
-        }
         let (processor, start) = (operator.processor(), Instant::now());
-        let kubectl = tokio::task::spawn_blocking(move || {
-            let done = Command::new("kubectl")
-                .args(["-n", "bench-rollouts", "apply", "--server-side", "--force-conflicts", "-f"])
-                .arg(&file)
-                .output()
-                .unwrap();
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-            start.elapsed()
-        });
+        let kubectl = tokio::task::spawn_blocking(move || apply_all(name, count, "2.0.0"));
         self.arrived(name, count, "2.0.0").await;
         let all = start.elapsed();
         let kubectl = kubectl.await.unwrap();
@@ -240,12 +227,14 @@ impl Bench {
         let used_at_once = operator.processor() - processor;
         let peak = operator.memory("VmHWM");
         drop(operator);
+        let alone = tokio::task::spawn_blocking(move || apply_all(name, count, "4.0.0")).await.unwrap();
         self.end(name).await;
         let (floor, floor_used) = self.floor(count).await;
 
         println!("### {count} rollouts at once\n\n| what | value | limit |\n|---|---|---|");
         println!("| `kubectl apply` of {count} updates, to all arrived (s) | {:.1} | 25 |", all.as_secs_f64());
         println!("| of which `kubectl` itself (s) | {:.1} | |", kubectl.as_secs_f64());
+        println!("| the same `kubectl apply` without an operator (s) | {:.1} | |", alone.as_secs_f64());
         println!("| processor time of the operator in that (s) | {used:.2} | 3 |");
         println!(
             "| {count} patches by a plain client, to all arrived (s) | {:.1} | {:.1} |",
@@ -481,6 +470,23 @@ fn own_processor() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+/// Applies a version of all Deployments as a person would, and says how long that took.
+fn apply_all(namespace: &str, count: usize, version: &str) -> Duration {
+    let file = std::env::temp_dir().join("landfall-bench.yaml");
+    let mut out = std::fs::File::create(&file).unwrap();
+    for number in 0..count {
+        writeln!(out, "---\n{}", deployment(number, version)).unwrap();
+    }
+    let start = Instant::now();
+    let done = Command::new("kubectl")
+        .args(["-n", namespace, "apply", "--server-side", "--force-conflicts", "-f"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    start.elapsed()
 }
 
 fn profile(strategy: &Value) -> Value {

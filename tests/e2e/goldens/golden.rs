@@ -109,6 +109,11 @@ impl Golden {
         golden
     }
 
+    /// How many happenings it tells.
+    pub fn count(&self) -> usize {
+        self.steps.iter().map(|told| told.step.len()).sum()
+    }
+
     /// The first thing that happened and cannot belong to this story, in words; none where all may go on as told.
     pub fn contradiction(&self, happened: &[Happening]) -> Option<String> {
         let mut rest = happened;

@@ -277,7 +277,9 @@ impl<'a> Play<'a> {
             });
             statuses.next().unwrap_or_default()
         };
-        self.reach(last).await;
+        // The former revision's pods go after the end is said.
+        let all = self.golden.count();
+        self.reach(|log| last(log) && happenings(log).len() >= all).await;
         let happened = happenings(&self.witness.log().await);
         if let Some(difference) = self.golden.difference(&happened) {
             panic!("{}\n{difference}", self.scenario.title);

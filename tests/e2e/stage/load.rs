@@ -15,7 +15,11 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tokio::{sync::Semaphore, task::JoinHandle, time::MissedTickBehavior};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::JoinHandle,
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::world::gateway_url;
@@ -126,12 +130,21 @@ pub struct Load {
     counts: Arc<Mutex<Counts>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    turn: Option<SemaphorePermit<'static>>,
 }
 
+/// How many loads the gateway has at a time. All tests together are no measure of it: their clients wait for the processor
+/// then, and for nothing that a rollout does.
+const LOADS_MAX: usize = 4;
+
+static LOADS: Semaphore = Semaphore::const_new(LOADS_MAX);
+
 impl Load {
-    /// Starts to send so many requests per second to a host behind the gateway.
-    pub fn start(host: &str, rate: u32) -> Self {
-        Self::toward(Goal { url: gateway_url(), host: host.to_owned(), kept: IDLE_MAX }, rate)
+    /// Starts to send so many requests per second to a host behind the gateway, when it is its turn.
+    pub async fn start(host: &str, rate: u32) -> Self {
+        let turn = LOADS.acquire().await.unwrap();
+        let load = Self::toward(Goal { url: gateway_url(), host: host.to_owned(), kept: IDLE_MAX }, rate);
+        Self { turn: Some(turn), ..load }
     }
 
     /// Starts to send so many requests per second to an address without a router, once one of these pods answers there:
@@ -154,7 +167,7 @@ impl Load {
         let counts = Arc::<Mutex<Counts>>::default();
         let stop = CancellationToken::new();
         let task = tokio::spawn(send(goal, rate, Arc::clone(&counts), stop.clone()));
-        Self { counts, stop, task }
+        Self { counts, stop, task, turn: None }
     }
 
     /// Begins a new count: of the requests that are sent from now on. On a busy machine answers to earlier ones, which may

@@ -11,7 +11,7 @@ async fn a_switch_moves_all_traffic_at_once_and_no_request_fails() {
         "{scaleDownDelay: 1s, blueGreen: {switchDelay: 1s, healthCheckUrl: 'http://{{candidate.service}}/healthz'}}";
     let stage = stage("switch", strategy).await;
     let stable = stage.stable().await;
-    let (load, witness) = watched(&stage);
+    let (load, witness) = watched(&stage).await;
 
     stage.want("2.0.0").await;
     assert_ended(&stage.ended().await, Phase::Succeeded, None);
@@ -27,7 +27,7 @@ async fn a_switch_moves_all_traffic_at_once_and_no_request_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manual_switch_shows_the_candidate_first_and_waits_for_a_person() {
     let stage = stage("preview", "{scaleDownDelay: 1s, blueGreen: {promotion: Manual}}").await;
-    let (load, witness) = watched(&stage);
+    let (load, witness) = watched(&stage).await;
 
     stage.want("2.0.0").await;
     stage.until("a gate", is_paused).await;

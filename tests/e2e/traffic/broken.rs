@@ -28,7 +28,7 @@ async fn a_version_that_only_fails_never_gets_a_request() {
     // Its pods are ready, and every answer is an error.
     stage.apply(&manifests::package("3.0.0", ", --fault-rate=1")).await;
     let stable = stage.stable().await;
-    let (load, witness) = watched(&stage);
+    let (load, witness) = watched(&stage).await;
 
     stage.want("3.0.0").await;
     let end = stage.ended().await;
@@ -51,7 +51,7 @@ async fn a_version_found_bad_under_traffic_loses_it_within_two_seconds_of_the_ve
                     canary: {steps: [{weight: 40}, {pause: {duration: 2s}}, {checks: [answer]}, {weight: 80}]}}";
     let stage = stage("bad", strategy).await;
     let stable = stage.stable().await;
-    let (load, mut witness) = watched(&stage);
+    let (load, mut witness) = watched(&stage).await;
 
     stage.want("2.0.0").await;
     let fails = |phase: CheckPhase| phase == CheckPhase::Failed;
@@ -83,7 +83,7 @@ async fn a_version_found_bad_under_traffic_loses_it_within_two_seconds_of_the_ve
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_of_both_revisions_may_go_one_after_the_other() {
     let stage = stage("pods", "{scaleDownDelay: 1s, canary: {steps: [{weight: 50}, {pause: {}}]}}").await;
-    let (load, witness) = watched(&stage);
+    let (load, witness) = watched(&stage).await;
     stage.want("2.0.0").await;
     stage.until("a gate", is_paused).await;
     let all = stage.world.pods().await;

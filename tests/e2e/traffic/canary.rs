@@ -18,7 +18,7 @@ async fn a_canary_moves_the_traffic_by_its_weights_and_no_request_fails() {
     // Weights settle for as long as they do where nobody says anything.
     stage.profile(strategy).await;
     begin(&stage).await;
-    let (load, witness) = (Load::start(&stage.host(), FAST), Witness::new(&stage));
+    let (load, witness) = (Load::start(&stage.host(), FAST).await, Witness::new(&stage));
 
     stage.want("2.0.0").await;
     for (weight, share) in [("20", 0.2), ("60", 0.6)] {
@@ -43,7 +43,7 @@ async fn an_abort_returns_the_traffic_and_the_revision_starts_again_only_after_a
     let strategy = "{scaleDownDelay: 1s, canary: {steps: [{weight: 40}, {pause: {}}]}}";
     let stage = stage("abort", strategy).await;
     let stable = stage.stable().await;
-    let (load, witness) = (Load::start(&stage.host(), FAST), Witness::new(&stage));
+    let (load, witness) = (Load::start(&stage.host(), FAST).await, Witness::new(&stage));
 
     stage.want("2.0.0").await;
     let paused = gate(&stage, "40").await;
@@ -81,7 +81,7 @@ async fn an_abort_returns_the_traffic_and_the_revision_starts_again_only_after_a
 async fn a_quarantined_revision_that_is_still_wanted_does_not_start_by_itself() {
     let strategy = "{scaleDownDelay: 1s, canary: {steps: [{weight: 40}, {pause: {}}]}}";
     let stage = stage("quarantine", strategy).await;
-    let (load, mut witness) = watched(&stage);
+    let (load, mut witness) = watched(&stage).await;
     stage.want("2.0.0").await;
     stage.at_weight("40").await;
     stage.command("abort", "").await;

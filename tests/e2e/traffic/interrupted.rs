@@ -19,7 +19,7 @@ async fn an_operator_that_is_killed_at_every_step_does_none_twice_and_loses_none
     let strategy = "{scaleDownDelay: 1s, canary: {initialPercentage: 20, increment: 40, interval: 1s, \
                     healthCheckUrl: 'http://{{candidate.service}}/healthz'}}";
     let mut stage = stage("killed", strategy).await;
-    let (load, mut witness) = watched(&stage);
+    let (load, mut witness) = watched(&stage).await;
     stage.want("2.0.0").await;
     let (end, kills) = kill_until_the_end(&mut stage, &mut witness, Rng::with_seed(4_711)).await;
 
@@ -35,7 +35,7 @@ async fn an_operator_that_is_killed_at_every_step_does_none_twice_and_loses_none
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_is_killed_during_a_switch_switches_once() {
     let mut stage = stage("killed-switch", "{scaleDownDelay: 1s, blueGreen: {switchDelay: 1s}}").await;
-    let (load, mut witness) = watched(&stage);
+    let (load, mut witness) = watched(&stage).await;
     stage.want("2.0.0").await;
     let (end, _) = kill_until_the_end(&mut stage, &mut witness, Rng::with_seed(23)).await;
 
@@ -48,7 +48,7 @@ async fn an_operator_that_is_killed_during_a_switch_switches_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_is_killed_on_the_way_back_arrives_all_the_same() {
     let mut stage = stage("killed-abort", "{scaleDownDelay: 1s, canary: {steps: [{weight: 40}, {pause: {}}]}}").await;
-    let (load, _) = watched(&stage);
+    let (load, _) = watched(&stage).await;
     let stable = stage.stable().await;
     stage.want("2.0.0").await;
     stage.until("a gate", is_paused).await;

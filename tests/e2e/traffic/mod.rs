@@ -41,8 +41,8 @@ async fn begin(stage: &Stage) {
 }
 
 /// Clients and a witness.
-fn watched(stage: &Stage) -> (Load, Witness) {
-    (Load::start(&stage.host(), RATE), Witness::new(stage))
+async fn watched(stage: &Stage) -> (Load, Witness) {
+    (Load::start(&stage.host(), RATE).await, Witness::new(stage))
 }
 
 /// Whether a person is waited for.

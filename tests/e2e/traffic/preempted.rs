@@ -72,7 +72,7 @@ async fn preempt(test: &str, moments: &[Moment]) {
     let stage = Stage::new(test).await;
     stage.apply(&manifests::profile_settling(STRATEGY, SETTLE)).await;
     begin(&stage).await;
-    let load = Load::start(&stage.host(), RATE);
+    let load = Load::start(&stage.host(), RATE).await;
     let mut chain = Chain { witness: Witness::new(&stage), stage, version: 1, arrivals: Vec::new() };
     chain.witness.until(|status| is_stable(status, "1.0.0")).await;
     chain.newer(json!({})).await;

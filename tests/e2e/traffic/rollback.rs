@@ -9,7 +9,7 @@ async fn a_rollback_returns_to_a_kept_revision_whose_pods_are_gone_without_any_s
     let stage =
         stage("rollback", "{scaleDownDelay: 0s, canary: {steps: [{weight: 50}, {pause: {duration: 1s}}]}}").await;
     let first = stage.stable().await;
-    let (load, witness) = watched(&stage);
+    let (load, witness) = watched(&stage).await;
     stage.want("2.0.0").await;
     assert_ended(&stage.ended().await, Phase::Succeeded, None);
     assert_eq!(stage.scales().await[&first], 0);
@@ -38,7 +38,7 @@ async fn a_rollback_returns_to_a_kept_revision_whose_pods_are_gone_without_any_s
 #[tokio::test(flavor = "multi_thread")]
 async fn the_way_back_needs_no_new_pod_while_the_former_revision_has_its_own() {
     let stage = stage("kept", "{scaleDownDelay: 10m, canary: {steps: [{weight: 50}, {pause: {duration: 1s}}]}}").await;
-    let (load, mut witness) = watched(&stage);
+    let (load, mut witness) = watched(&stage).await;
     let first = stage.stable().await;
     stage.want("2.0.0").await;
     let drains = "the former revision keeps its instances";

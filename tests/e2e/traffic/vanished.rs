@@ -29,7 +29,7 @@ const FOLLOWS: Duration = Duration::from_secs(1);
 async fn a_candidate_that_loses_all_its_pods_at_once_loses_its_traffic_within_two_seconds() {
     let stage = stage("vanished", "{scaleDownDelay: 1s, canary: {steps: [{weight: 50}, {pause: {}}]}}").await;
     let stable = stage.stable().await;
-    let (load, mut witness) = watched(&stage);
+    let (load, mut witness) = watched(&stage).await;
     stage.want("2.0.0").await;
     let paused = stage.until("a gate", is_paused).await;
     let candidate = paused.revision.and_then(|revision| revision.candidate).expect("it had a candidate").hash;
