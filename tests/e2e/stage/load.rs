@@ -130,7 +130,7 @@ pub struct Load {
     counts: Arc<Mutex<Counts>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
-    turn: Option<SemaphorePermit<'static>>,
+    _turn: Option<SemaphorePermit<'static>>,
 }
 
 /// How many loads the gateway has at a time. All tests together are no measure of it: their clients wait for the processor
@@ -144,7 +144,7 @@ impl Load {
     pub async fn start(host: &str, rate: u32) -> Self {
         let turn = LOADS.acquire().await.unwrap();
         let load = Self::toward(Goal { url: gateway_url(), host: host.to_owned(), kept: IDLE_MAX }, rate);
-        Self { turn: Some(turn), ..load }
+        Self { _turn: Some(turn), ..load }
     }
 
     /// Starts to send so many requests per second to an address without a router, once one of these pods answers there:
@@ -167,7 +167,7 @@ impl Load {
         let counts = Arc::<Mutex<Counts>>::default();
         let stop = CancellationToken::new();
         let task = tokio::spawn(send(goal, rate, Arc::clone(&counts), stop.clone()));
-        Self { counts, stop, task, turn: None }
+        Self { counts, stop, task, _turn: None }
     }
 
     /// Begins a new count: of the requests that are sent from now on. On a busy machine answers to earlier ones, which may

@@ -52,9 +52,10 @@ const RISING: [Moment; 7] = [
     Moment::new("100 % is given and settles", 7, |status| stands(status, 7)),
 ];
 
-/// From there to the end. The last step takes no time: a version that arrives right after it is as good.
+/// From there to the end. The first of these steps and the last take hardly any time: a version that arrives right after one is
+/// as good here. `newer` holds the operator still to arrive in the first.
 const ARRIVING: [Moment; 4] = [
-    Moment::new("the Service turns", 8, |status| stands(status, 8)),
+    Moment::new("the Service turns", 9, |status| stands(status, 8) || stands(status, 9)),
     Moment::new("the traffic returns and settles", 9, |status| stands(status, 9)),
     Moment::new("the former revision drains", 10, |status| stands(status, 10)),
     Moment::new("the former revision gives up its pods", 11, |status| {
