@@ -133,4 +133,15 @@ mod tests {
         let last = (0..20).map(|_| pause("b")).last();
         assert_eq!(last, Some(5_000));
     }
+
+    #[test]
+    fn what_was_passed_over_is_kept_once_and_not_without_end() {
+        let mut mind = Mind::default();
+        let number = |observed_generation| DeploymentStatus { observed_generation, ..DeploymentStatus::default() };
+        mind.pass([number(1), number(1), number(2)]);
+        assert_eq!(mind.untold, [number(1), number(2)]);
+        mind.pass((3..100).map(number));
+        assert_eq!(mind.untold.len(), UNTOLD_MAX);
+        assert_eq!(mind.untold.last(), Some(&number(16)), "the first things are told");
+    }
 }

@@ -143,7 +143,7 @@ impl Scene<'_> {
 }
 
 /// How soon a status is to be stored.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Urgency {
     /// At once: something is done after it, or people and programs wait for it.
     Now,
@@ -180,4 +180,49 @@ fn is_news(before: &DeploymentStatus, after: &DeploymentStatus) -> bool {
         || before.commands != after.commands
         || before.run.as_ref().map(|run| &run.id) != after.run.as_ref().map(|run| &run.id)
         || said(before) != said(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::deployment_status::{CurrentStep, Phase, StepAction},
+        engine::{action::Planned, observed::Revision, state::State},
+    };
+
+    fn status(phase: Phase, number: i32, waits: &str) -> DeploymentStatus {
+        let step = CurrentStep { number, action: StepAction::default(), details: None, started_at: None };
+        DeploymentStatus {
+            phase: Some(phase),
+            current_step: Some(step),
+            waiting_for: Some(waits.to_owned()),
+            ..DeploymentStatus::default()
+        }
+    }
+
+    fn step(actions: Vec<Action>) -> Step {
+        let plan = |action| Planned { action, key: String::new(), given: None };
+        Step {
+            actions: actions.into_iter().map(plan).collect(),
+            state: State::default(),
+            next: None,
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_what_nothing_follows_from_and_nobody_waits_for_can_wait() {
+        let before = status(Phase::Progressing, 3, "1 of 2 pods");
+        let scale = Action::Scale { revision: Revision("bcdfg".to_owned()), from: 1, to: 2 };
+        let soon = |after: &DeploymentStatus, actions| urgency(Some(&before), after, &step(actions));
+        let same = || status(Phase::Progressing, 3, "2 of 2 pods");
+        assert_eq!(soon(&same(), vec![]), Urgency::Words);
+        assert_eq!(soon(&same(), vec![Action::Measure("health".to_owned())]), Urgency::Words, "it changes nothing");
+        assert_eq!(soon(&same(), vec![scale]), Urgency::Now, "it is stored before it is done");
+        assert_eq!(soon(&status(Phase::Progressing, 4, "time"), vec![]), Urgency::Step);
+        assert_eq!(soon(&status(Phase::Paused, 4, "a person"), vec![]), Urgency::Now);
+        let seen = DeploymentStatus { observed_generation: 2, ..same() };
+        assert_eq!(soon(&seen, vec![]), Urgency::Now, "somebody waits for it");
+        assert_eq!(urgency(None, &same(), &step(vec![])), Urgency::Now);
+    }
 }
