@@ -24,7 +24,12 @@ use std::{
 use kube::Client;
 
 use thiserror::Error;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::Instant};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -144,6 +149,10 @@ async fn operate(config: &Config) -> Result<(), RunError> {
     Ok(())
 }
 
+/// The statuses that are on their way at the same time. More would be no sooner there where the API server has all its
+/// processors busy, and whoever commits or applies meanwhile would wait behind all of them.
+const STATUSES_AT_ONCE: usize = 3;
+
 /// The statuses a second that differ from the ones before in words only, of all Deployments together.
 const WORDS_PER_SECOND: u32 = 3;
 
@@ -193,6 +202,7 @@ async fn operator(config: &Config, parts: Parts, store: Store, metrics: Arc<Metr
         seen: AtomicBool::new(false),
         accounts: Mutex::default(),
         others: Others::new(Rivals::new(client, &lease, config.lease)),
+        writing: Semaphore::new(STATUSES_AT_ONCE),
         words: Pace::per_second(WORDS_PER_SECOND),
         steps: Pace::per_second(STEPS_PER_SECOND),
         questions: Pace::per_second(QUESTIONS_PER_SECOND),

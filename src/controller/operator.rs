@@ -10,6 +10,7 @@ use std::{
 };
 
 use kube::Client;
+use tokio::sync::Semaphore;
 
 use super::{events::Events, memory::Minds, pace::Pace, queue::Queue, reconcile::others::Others};
 use crate::{
@@ -64,6 +65,8 @@ pub struct Operator {
     pub accounts: Mutex<HashMap<Key, Instant>>,
     /// Operators of other installations.
     pub others: Others,
+    /// The statuses that may be on their way at the same time.
+    pub writing: Semaphore,
     /// How many statuses may be written that differ in words only.
     pub words: Pace,
     /// How many statuses may be written that tell of a step with nothing to do.

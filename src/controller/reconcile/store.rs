@@ -93,7 +93,9 @@ impl Scene<'_> {
             "status": status,
         });
         let place = Place::of(&object);
+        let turn = self.operator.writing.acquire().await;
         let answer = self.operator.writer.replace_status(&place, &object).await;
+        drop(turn);
         self.operator.metrics.status_written(answer.as_ref().map(|_| ()).map_err(|_| ()));
         match answer {
             Ok(version) => {
