@@ -58,10 +58,11 @@ pub struct Seen {
     pub failures: Vec<Failure>,
 }
 
-/// A request that failed: when that was known, and why, with the time since the start.
+/// A request that failed: when it was sent, when that was known, and why, with the time since the start.
 #[derive(Clone)]
 pub struct Failure {
-    pub at: Instant,
+    pub sent: Instant,
+    pub known: Instant,
     pub why: String,
 }
 
@@ -108,7 +109,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, result: Result<Answer, String>, sent_after: u64) {
+    fn add(&mut self, result: Result<Answer, String>, (sent, sent_after): (Instant, u64)) {
         match result {
             Ok(answer) => {
                 if sent_after == self.mark {
@@ -117,7 +118,7 @@ impl Counts {
                 *self.total.by_version.entry(answer.version).or_insert(0) += 1;
             }
             Err(why) => {
-                let failure = Failure { at: Instant::now(), why };
+                let failure = Failure { sent, known: Instant::now(), why };
                 self.window.failures.push(failure.clone());
                 self.total.failures.push(failure);
             }
@@ -258,12 +259,12 @@ async fn send(goal: Goal, rate: u32, counts: Arc<Mutex<Counts>>, stop: Cancellat
         let slot = Arc::clone(&slots).acquire_owned().await.unwrap();
         let (client, goal, counts) = (client.clone(), Arc::clone(&goal), counts.clone());
         tokio::spawn(async move {
-            let mark = counts.lock().unwrap().mark;
+            let sent = (Instant::now(), counts.lock().unwrap().mark);
             let late = due.elapsed().as_secs_f32();
             let result = in_time(&client, &goal).await.map_err(|why| {
                 format!("{:.1} s: {why} (sent {late:.1} s after its time)", start.elapsed().as_secs_f32())
             });
-            counts.lock().unwrap().add(result, mark);
+            counts.lock().unwrap().add(result, sent);
             drop(slot);
         });
     }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Service};
 use kube::{
     Api, ResourceExt,
     api::{DynamicObject, Patch, PatchParams},
@@ -245,6 +245,19 @@ impl Stage {
             *scales.entry(revision).or_insert(0) += set.data["spec"]["replicas"].as_i64().unwrap_or(0);
         }
         scales
+    }
+
+    /// Waits until no `ReplicaSet` of a revision asks for a pod. A run has succeeded before that of the former revision is
+    /// taken down.
+    pub async fn taken_down(&self, revision: &str) {
+        let config = watcher::Config::default().labels(&format!("landfall.dev/revision={revision}"));
+        let mut looks = watcher(self.world.api::<ReplicaSet>(), config).applied_objects().boxed();
+        let taken_down = async {
+            while self.scales().await.get(revision) != Some(&0) {
+                drop(looks.next().await);
+            }
+        };
+        self.world.patiently("the end of the former revision's pods", taken_down).await;
     }
 
     /// Ends the stage. The log of a test that passed is of no use.

@@ -20,7 +20,7 @@ async fn a_switch_moves_all_traffic_at_once_and_no_request_fails() {
 
     load.finish_without_failure().await;
     assert_eq!(witness.weights().await, [0, 100, 0]);
-    assert_eq!(stage.scales().await[&stable], 0);
+    stage.taken_down(&stable).await;
     stage.end().await;
 }
 

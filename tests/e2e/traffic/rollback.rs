@@ -12,7 +12,7 @@ async fn a_rollback_returns_to_a_kept_revision_whose_pods_are_gone_without_any_s
     let (load, witness) = watched(&stage).await;
     stage.want("2.0.0").await;
     assert_ended(&stage.ended().await, Phase::Succeeded, None);
-    assert_eq!(stage.scales().await[&first], 0);
+    stage.taken_down(&first).await;
     let second = stage.stable().await;
 
     let before = stage.status().await.run.expect("there was a run").id;

@@ -16,7 +16,7 @@ use landfall::api::deployment_status::Phase;
 use super::{RATE, assert_ended, is_paused, stage, watched};
 use crate::stage::{
     Stage,
-    load::{Failure, Seen},
+    load::Seen,
 };
 
 /// The most that may pass from the end of the last endpoint to the write that takes the traffic away.
@@ -86,8 +86,9 @@ fn has_ready(slice: &EndpointSlice) -> bool {
 /// candidate. Tells how bad it was.
 #[expect(clippy::print_stderr, reason = "the figure is what this is for")]
 fn assert_outage(seen: &Seen, (began, back): (Instant, Instant)) {
-    let (first, last) = (seen.failures.first(), seen.failures.last());
-    let after = |failure: Option<&Failure>| failure.map(|failure| failure.at.duration_since(began));
+    let first = seen.failures.iter().map(|failure| failure.known).min();
+    let last = seen.failures.iter().map(|failure| failure.sent).max();
+    let after = |moment: Option<Instant>| moment.map(|moment| moment.duration_since(began));
     eprintln!(
         "{} of {} requests failed, from {:?} to {:?} after the deletion; the weight was back after {:?}",
         seen.failures.len(),
@@ -98,7 +99,8 @@ fn assert_outage(seen: &Seen, (began, back): (Instant, Instant)) {
     );
     for failure in &seen.failures {
         assert!(failure.why.contains(": 503 "), "{failure:?}");
-        assert!(failure.at >= began && failure.at < back + FOLLOWS, "{failure:?} in {seen:?}");
+        // On a busy machine an answer is known long after it was given.
+        assert!(failure.known >= began && failure.sent < back + FOLLOWS, "{failure:?} in {seen:?}");
     }
     let most = RATE * u32::try_from((GOES_BACK + FOLLOWS).as_secs()).unwrap();
     assert!(seen.failures.len() < most as usize, "{} failures", seen.failures.len());
