@@ -12,7 +12,7 @@ use landfall::{
     telemetry,
 };
 
-/// A third of the operator's time went into the system's allocator; see docs/decisions/0005.
+/// Most of what the operator does is to make and drop small texts; see docs/decisions/0005.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -74,6 +74,9 @@ pub struct Trouble {
     pub message: String,
 }
 
+/// The most statuses that are passed over before one is stored.
+const UNTOLD_MAX: usize = 16;
+
 impl Mind {
     /// Reads the status, unless it is the one that this memory follows. A status that somebody else wrote, or that was
     /// lost, counts for more than what is remembered here.
@@ -85,12 +88,7 @@ impl Mind {
         self.record = text.and_then(Record::read);
         self.stored = text.map(ToOwned::to_owned);
     }
-}
 
-/// The most statuses that are passed over before one is stored.
-const UNTOLD_MAX: usize = 16;
-
-impl Mind {
     /// Keeps what was passed over, so that it is told with what is stored next.
     pub fn pass(&mut self, passed: impl IntoIterator<Item = DeploymentStatus>) {
         for status in passed {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use landfall::cluster::lease::rivals::{Rivals, Standing};
+use landfall::cluster::lease::{
+    elector::Elector,
+    rivals::{Rivals, Standing},
+};
 use serde_json::json;
 use tokio::time::advance;
 
@@ -18,12 +21,18 @@ fn rivals(api: &FakeApi) -> Rivals {
     Rivals::new(api.client(), "elsewhere/landfall", timing())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_holder_that_renews_is_alive_for_as_long_as_it_does() {
+/// An API server, another installation that has just taken its Lease there, and who looks at it.
+async fn beside_another() -> (FakeApi, Elector, Rivals) {
     let api = FakeApi::default();
     let mut other = replica(&api, "other");
     drop(other.attempt().await.unwrap());
     let rivals = rivals(&api);
+    (api, other, rivals)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_renews_is_alive_for_as_long_as_it_does() {
+    let (_api, mut other, rivals) = beside_another().await;
     for _ in 0..8 {
         assert_eq!(rivals.standing(LEASE, "shop").await, Standing::Alive);
         advance(Duration::from_secs(3)).await;
@@ -45,10 +54,7 @@ async fn one_that_stopped_is_gone_after_its_duration_and_not_before() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_told_by_looks_and_not_by_time_alone() {
-    let api = FakeApi::default();
-    let mut other = replica(&api, "other");
-    drop(other.attempt().await.unwrap());
-    let rivals = rivals(&api);
+    let (_api, mut other, rivals) = beside_another().await;
     assert_eq!(rivals.standing(LEASE, "shop").await, Standing::Alive);
     // Nobody asked for a long time, and it was renewed meanwhile.
     advance(Duration::from_secs(7)).await;
@@ -59,10 +65,7 @@ async fn silence_is_told_by_looks_and_not_by_time_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_was_given_back_or_deleted_has_nobody_behind_it() {
-    let api = FakeApi::default();
-    let mut other = replica(&api, "other");
-    drop(other.attempt().await.unwrap());
-    let rivals = rivals(&api);
+    let (api, mut other, rivals) = beside_another().await;
     assert_eq!(rivals.standing(LEASE, "shop").await, Standing::Alive);
     assert!(other.release().await.unwrap());
     advance(Duration::from_secs(3)).await;

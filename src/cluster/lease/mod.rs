@@ -1,9 +1,9 @@
 //! Leader election by a `coordination.k8s.io/v1` Lease.
 //!
 //! Two replicas of the operator must never both act. [`decide`] is the judgement, without a clock and a client;
-//! [`elector`] reads, asks it, and writes; [`rivals`] only reads, the Leases of other installations. A write is a replace under `resourceVersion`, so of two replicas that saw
-//! the same vacancy one is refused. Times inside the Lease are never compared with a local clock: a holder counts as
-//! gone when its record did not change for its own duration, measured here.
+//! [`elector`] reads, asks it, and writes; [`rivals`] only reads, the Leases of other installations. A write is a replace
+//! under `resourceVersion`, so of two replicas that saw the same vacancy one is refused. Times inside the Lease are never
+//! compared with a local clock: a holder counts as gone when its record did not change for its own duration, measured here.
 //!
 //! What this does not promise: a process that is stopped for longer than the lease, and then continues, can have
 //! requests on their way. Whoever writes more than the Lease must carry a `resourceVersion` where it matters.

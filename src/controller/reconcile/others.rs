@@ -53,7 +53,7 @@ pub async fn left(
     (deployment, claim): (&Deployment, Option<&str>),
 ) -> Option<Duration> {
     let others = &operator.others;
-    let standing = match claim.filter(|claim| *claim != others.own()) {
+    let standing = match claim {
         Some(claim) => others.rivals.standing(claim, &key.namespace).await,
         None => Standing::Gone,
     };

@@ -42,10 +42,9 @@ impl Scene<'_> {
         step: &Step,
     ) -> Result<Stored, Outcome> {
         let before = self.deployment.status.as_ref();
-        let changes = step.actions.iter().any(|planned| !matches!(planned.action, Action::Measure(_)));
         // Nothing is done to what does not bear the name of this operator: of two that look at once, one is refused.
         let own = self.operator.others.own();
-        if before == Some(&status) && (!changes || record.operator.as_deref() == Some(own)) {
+        if before == Some(&status) && (!changes(step) || record.operator.as_deref() == Some(own)) {
             mind.record = Some(record);
             return Ok(Stored::Now);
         }
@@ -156,11 +155,15 @@ enum Urgency {
     Words,
 }
 
+/// Whether a step writes anything but what it remembers. A measurement changes nothing.
+fn changes(step: &Step) -> bool {
+    step.actions.iter().any(|planned| !matches!(planned.action, Action::Measure(_)))
+}
+
 fn urgency(before: Option<&DeploymentStatus>, after: &DeploymentStatus, step: &Step) -> Urgency {
     let number = |status: &DeploymentStatus| status.current_step.as_ref().map(|step| step.number);
-    let changes = step.actions.iter().any(|planned| !matches!(planned.action, Action::Measure(_)));
     match before {
-        Some(before) if !changes && !is_news(before, after) => {
+        Some(before) if !changes(step) && !is_news(before, after) => {
             if number(before) == number(after) {
                 Urgency::Words
             } else {

@@ -22,32 +22,26 @@ const MARK_LENGTH: usize = 6;
 /// The name of the revision that consists of these objects. Neither their order, nor their namespace, nor how many
 /// instances they ask for is content.
 pub(super) fn revision(items: &[Item]) -> String {
-    let mut contents: Vec<_> = items.iter().map(named_by).collect();
+    let mut contents: Vec<_> = items.iter().map(|item| content_of(&item.object)).collect();
     contents.sort_unstable();
     encode(&contents.join("\n"), REVISION_LENGTH)
 }
 
 /// The part of an object that a revision is named by.
-fn named_by(item: &Item) -> String {
-    content_of(&item.object)
-}
-
-/// What of an object is content.
 fn content_of(object: &Value) -> String {
-    let item = Item { at: String::new(), object: object.clone() };
-    let mut object = object.clone();
-    remove(&mut object, &["metadata", "namespace"]);
+    let mut item = Item { at: String::new(), object: object.clone() };
+    remove(&mut item.object, &["metadata", "namespace"]);
     if item.is("apps", "Deployment") {
-        remove(&mut object, &["spec", "replicas"]);
+        remove(&mut item.object, &["spec", "replicas"]);
     }
     for (group, kind, fields) in BOUNDS {
         if item.is(group, kind) {
             for field in fields {
-                remove(&mut object, &["spec", field]);
+                remove(&mut item.object, &["spec", field]);
             }
         }
     }
-    canonical(&object)
+    canonical(&item.object)
 }
 
 impl Release {

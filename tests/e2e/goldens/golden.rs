@@ -98,7 +98,7 @@ impl Golden {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (_, told) = line.split_once(" s  ").expect("a line begins with its second");
             if told.starts_with(">>") {
-                golden.events.push(golden.steps.iter().map(|told| told.step.len()).sum());
+                golden.events.push(golden.count());
                 continue;
             }
             for mut step in steps(told) {
