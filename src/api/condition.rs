@@ -21,6 +21,8 @@ status_enum! {
         Healthy,
         /// Every router involved has acknowledged the shares.
         TrafficVerified,
+        /// What the repository says is in force.
+        Synced,
     }
 }
 
@@ -91,6 +93,30 @@ status_enum! {
         Acknowledged,
         /// A router has not acknowledged the shares yet, or they have not settled.
         Settling,
+        /// A commit is fetched, checked or written.
+        Syncing,
+        /// Everything that the repository says is in force.
+        Synced,
+        /// The repository could not be reached, or did not give what was asked for.
+        FetchFailed,
+        /// The host key of the server is not one of those that are known.
+        HostKeyChanged,
+        /// The credentials were refused, or are not there.
+        AccessDenied,
+        /// Files of the commit could not be read as objects.
+        RenderFailed,
+        /// Objects of the commit were refused before anything was written.
+        ValidationFailed,
+        /// Objects of the commit were refused while it was written.
+        ApplyFailed,
+        /// Objects are not healthy, and their time has passed.
+        HealthCheckFailed,
+        /// What it depends on is not in force.
+        DependencyNotReady,
+        /// The same fields are changed by somebody else again and again.
+        DriftContested,
+        /// Nothing is done because the spec says so.
+        Suspended,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Ring 0. It knows serde, schemars and kube's derive, and no client, no clock and no other module of this crate.
 //! Changing a name or a meaning here changes the interface.
 //!
-//! In reading order: [`package`] (what), [`profile`] (where and how), [`deployment`] (do it) with its
+//! In reading order: [`package`] (what), [`profile`] (where and how) with its [`source`], [`deployment`] (do it) with its
 //! [`deployment_status`] and its [`run`]; [`strategy`] and [`check`] (how a new version is judged); [`condition`]; the values
 //! [`percent`], [`amount`], [`time_span`] and [`version`]; [`crd`], which makes the definitions that a cluster gets.
 
@@ -20,6 +20,7 @@ pub mod percent;
 pub mod profile;
 pub mod run;
 pub mod schema;
+pub mod source;
 pub mod strategy;
 pub mod time_span;
 pub mod version;

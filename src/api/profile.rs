@@ -8,6 +8,7 @@ use super::{
     check::{Check, SecretKey},
     condition::Condition,
     schema::{constant, immutable, status_enum, unique},
+    source::{Source, SourceStatus},
     strategy::Strategy,
     time_span::TimeSpan,
 };
@@ -29,6 +30,8 @@ use super::{
     printcolumn(name = "Environment", type_ = "string", json_path = ".spec.environment"),
     printcolumn(name = "Tier", type_ = "string", json_path = ".spec.tier"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Commit", type_ = "string", json_path = ".status.source.applied.id", priority = 1),
+    printcolumn(name = "Synced", type_ = "string", json_path = r#".status.conditions[?(@.type=="Synced")].status"#),
     printcolumn(name = "Deployments", type_ = "integer", json_path = ".status.deployments.total"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -64,6 +67,9 @@ pub struct ProfileSpec {
     /// How requests reach what runs here. Default: the package's own routes, else by replica counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<ProfileTraffic>,
+    /// The repository that is the desired state of this environment. Default: none, objects are applied by others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// What becomes of the objects in the target when a Deployment is deleted, where it does not say so itself.
     /// Default: Delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,6 +190,9 @@ pub struct ProfileStatus {
     /// The Deployments that name it, in numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployments: Option<DeploymentCounts>,
+    /// What is known of its source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceStatus>,
     /// What other programs wait for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

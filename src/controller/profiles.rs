@@ -72,6 +72,7 @@ fn status(profile: &Profile, counts: DeploymentCounts, now: Moment) -> ProfileSt
         observed_generation: generation,
         phase: Some(ProfilePhase::Ready),
         deployments: Some(counts),
+        source: before.source.clone(),
         conditions: vec![
             condition(ConditionType::Ready, ConditionStatus::True),
             condition(ConditionType::Reconciling, ConditionStatus::False),

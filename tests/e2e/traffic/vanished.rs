@@ -14,10 +14,7 @@ use kube::{
 use landfall::api::deployment_status::Phase;
 
 use super::{RATE, assert_ended, is_paused, stage, watched};
-use crate::stage::{
-    Stage,
-    load::Seen,
-};
+use crate::stage::{Stage, load::Seen};
 
 /// The most that may pass from the end of the last endpoint to the write that takes the traffic away.
 const GOES_BACK: Duration = Duration::from_secs(2);

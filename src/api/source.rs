@@ -1,0 +1,360 @@
+//! The source of a Profile: the Git repository that is its desired state, and what is known of it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    schema::{date_time, status_enum, text_map},
+    time_span::TimeSpan,
+};
+
+/// The most entries of an inventory that stand in a status; more are in ConfigMaps beside it.
+pub const INVENTORY_IN_STATUS: usize = 500;
+
+/// Where the desired state of an environment is read, and how it is brought into force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// The repository.
+    pub git: GitSource,
+    /// Whether an object that is no longer in the repository is deleted. Default: false, it stays and is no longer looked after.
+    #[serde(default)]
+    pub prune: bool,
+    /// Whether a commit without any object may take all objects away. Default: false, it is refused.
+    #[serde(default)]
+    pub allow_empty: bool,
+    /// Whether nothing is fetched and nothing written. Default: false.
+    #[serde(default)]
+    pub suspend: bool,
+    /// What is done about fields that somebody else changed. Default: Correct.
+    #[serde(default)]
+    pub drift: DriftPolicy,
+    /// Whether an object whose immutable field changes is deleted and made anew. Default: false, the commit is refused.
+    #[serde(default)]
+    pub replace: bool,
+    /// How long the objects of a commit may take to become healthy. Default: 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_timeout: Option<TimeSpan>,
+    /// Whether the repository may contain Profiles. Default: false, such a commit is refused: a Profile says as whom objects are written.
+    #[serde(default)]
+    pub allow_profiles: bool,
+    /// Profiles of this namespace that have to be in force first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
+    pub depends_on: Vec<String>,
+    /// Values for `${NAME}` in files that ask for it with the comment `# landfall: substitute` on a line of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "text_map")]
+    pub substitute: BTreeMap<String, String>,
+    /// Files that are left out, as patterns of a `.gitignore`, after those of `.landfallignore` in the repository.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
+    pub ignore: Vec<String>,
+}
+
+/// A repository and what of it is wanted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.branch), has(self.tag), has(self.semver), has(self.commit)].filter(one, one).size() <= 1")
+    .message("spec.source.git: name one of branch, tag, semver and commit: remove the others"))]
+pub struct GitSource {
+    /// Where the repository is: `https://host/path` or `ssh://user@host/path`. Credentials belong into a Secret.
+    #[schemars(length(min = 9, max = 1024))]
+    #[x_kube(validation = Rule::new("self.matches('^(https|ssh)://[^/ ]+/.+$')")
+        .message("spec.source.git.url: write https://host/path or ssh://user@host/path"))]
+    #[x_kube(validation = Rule::new("!self.matches('^https://[^/]*@') && !self.matches('^ssh://[^/]*:[^/]*@')")
+        .message("spec.source.git.url: no credentials in the address: put them into the Secret that secretRef names"))]
+    pub url: String,
+    /// The branch that is followed. Default: main.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = REF))]
+    pub branch: Option<String>,
+    /// The tag that is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = REF))]
+    pub tag: Option<String>,
+    /// The range of versions of which the newest tag is taken, such as `>=1.2.0, <2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub semver: Option<String>,
+    /// The commit that is taken, as its whole hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 40, max = 64), regex(pattern = r"^[0-9a-f]+$"))]
+    pub commit: Option<String>,
+    /// The directory whose files are read, with those in it. Default: /.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new("!self.split('/').exists(part, part == '..')")
+        .message("spec.source.git.path: no `..`: name a directory of the repository from its root"))]
+    pub path: Option<String>,
+    /// How often the repository is looked at, when nobody says that it changed. Default: 1m; at least 1s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<TimeSpan>,
+    /// How long one look or one fetch may take. Default: 1m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<TimeSpan>,
+    /// The Secret of this namespace with the credentials. Default: none are needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+}
+
+/// The name of a branch or tag, by git's rules as far as a pattern can say them.
+const REF: &str = r"^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$";
+
+/// A Secret of the same namespace.
+///
+/// For https: `username` and `password`, or `bearerToken`; `ca.crt` and `tls.crt` with `tls.key`. For ssh: `identity`,
+/// `known_hosts`, and `password` for a key that has one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRef {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// What is done about fields that somebody else changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DriftPolicy {
+    /// They are set back at once.
+    #[default]
+    Correct,
+    /// They are shown.
+    Report,
+    /// Nothing.
+    Ignore,
+}
+
+status_enum! {
+    /// How far a source is.
+    SourcePhase {
+        /// Nothing has been seen yet, or what it depends on is not in force.
+        Pending,
+        /// A commit is fetched and read.
+        Fetching,
+        /// Its objects are checked; nothing has been written.
+        Validating,
+        /// Its objects are written.
+        Applying,
+        /// They are not all healthy yet.
+        Verifying,
+        /// Everything is in force and healthy.
+        Synced,
+        /// The last commit could not be brought into force.
+        Failed,
+        /// Nothing is done because `suspend` says so.
+        Suspended,
+    }
+}
+
+status_enum! {
+    /// What became of a sync.
+    SyncResult {
+        /// All of it is in force and healthy.
+        Succeeded,
+        /// Nothing was changed.
+        Failed,
+        /// Some of it was written, and then something was refused. Nothing was deleted.
+        Partial,
+        /// A newer commit took its place.
+        Superseded,
+    }
+}
+
+/// What is known of a source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// How far it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<SourcePhase>,
+    /// What it waits for, as one sentence; none when nothing is to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub waiting_for: Option<String>,
+    /// The commit that was seen last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Commit>,
+    /// The commit whose objects were written last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Commit>,
+    /// The digest of everything that was read for what was written last: files, and values for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub digest: Option<String>,
+    /// The last sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync: Option<Sync>,
+    /// What failed in it, at most twenty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub failures: Vec<SyncFailure>,
+    /// The objects that are looked after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Inventory>,
+    /// Objects that differ from what is wanted, at most twenty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub drift: Vec<Drift>,
+    /// What became of the Deployments in the repository, at most twenty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub rollouts: Vec<Rollout>,
+    /// Syncs that ended, newest first, at most ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub history: Vec<Sync>,
+    /// The request by annotation that was answered last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub handled_request: Option<String>,
+}
+
+/// A commit as people know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    /// Its hash.
+    #[schemars(length(max = 64))]
+    pub id: String,
+    /// Who wrote it, as `name <address>`.
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    pub author: String,
+    /// The first line of its message.
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    pub message: String,
+    /// When it was committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub time: Option<Time>,
+}
+
+/// One sync of a commit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sync {
+    /// The hash of the commit.
+    #[schemars(length(max = 64))]
+    pub commit: String,
+    /// What became of it; none while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<SyncResult>,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub started_at: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub completed_at: Option<Time>,
+    /// How long it took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<i64>,
+    /// What was done.
+    #[serde(default)]
+    pub counts: SyncCounts,
+    /// Why it failed, as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
+
+/// What a sync did, in objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncCounts {
+    /// Made.
+    #[serde(default)]
+    pub created: i32,
+    /// Changed.
+    #[serde(default)]
+    pub configured: i32,
+    /// Left as they were.
+    #[serde(default)]
+    pub unchanged: i32,
+    /// Deleted.
+    #[serde(default)]
+    pub pruned: i32,
+    /// Refused.
+    #[serde(default)]
+    pub failed: i32,
+}
+
+/// Why an object or a file was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncFailure {
+    /// The object, as `Kind namespace/name`; none where no object could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub object: Option<String>,
+    /// The file, from the root of the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub file: Option<String>,
+    /// The line in it, from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<i64>,
+    /// Why, as one word for programs.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// Why, as a sentence for people.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// The objects that a source looks after.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Inventory {
+    /// How many there are.
+    #[serde(default)]
+    pub count: i32,
+    /// Each as `group/version Kind namespace/name digest uid`, with `-` for what there is none of; none where ConfigMaps have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = INVENTORY_IN_STATUS), inner(length(max = 1024)))]
+    pub entries: Vec<String>,
+    /// The ConfigMaps that have them, when they are too many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 253)))]
+    pub config_maps: Vec<String>,
+}
+
+/// An object that differs from what is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// The object, as `Kind namespace/name`.
+    #[schemars(length(max = 512))]
+    pub object: String,
+    /// Who changed it, by the name of the field manager, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub manager: Option<String>,
+    /// What is different, as a sentence.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// What became of a Deployment in the repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// The Deployment, as `namespace/name`.
+    #[schemars(length(max = 512))]
+    pub deployment: String,
+    /// How far it is.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub phase: String,
+    /// What it waits for, or why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
