@@ -5,6 +5,7 @@
 //! - [`api`] (ring 0): the custom resources, their values, and names that are part of the interface.
 //! - [`engine`] (ring 1): the decisions of a rollout.
 //! - [`kinds`], [`traffic`], [`analysis`] (ring 1): what a package consists of, routes, and checks.
+//! - [`git`] (ring 2): repositories, fetched and read.
 //! - [`gitops`] (ring 1): from the files of a repository to what is to be written.
 //! - [`rollout`] (ring 1): between the custom resources and the engine.
 //! - [`simulation`] (ring 1): a pretended cluster that plays scenarios.
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod engine;
+pub mod git;
 pub mod gitops;
 pub mod kinds;
 pub mod rollout;

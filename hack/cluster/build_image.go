@@ -185,12 +185,7 @@ func (b imageBuild) assemble(ctx context.Context, binary, release, target string
 }
 
 func (b imageBuild) checkTools() error {
-	var missing []tool
-	for _, t := range []tool{{"buildah", "buildah", "building the image"}, {"debootstrap", "debootstrap", "the base of the image"}} {
-		if _, err := exec.LookPath(t.program); err != nil {
-			missing = append(missing, t)
-		}
-	}
+	missing := notFound([]tool{{"buildah", "buildah", "building the image"}, {"debootstrap", "debootstrap", "the base of the image"}})
 	return ensureTools(b.config, missing)
 }
 

@@ -27,6 +27,13 @@ var nodeTools = []tool{
 	{"runc", "runc", "containers"},
 }
 
+// gitTools is what the tests of repositories need.
+var gitTools = []tool{
+	{"git", "git", "repositories of tests"},
+	{"nginx", "nginx-light", "repositories over https in tests"},
+	{"fcgiwrap", "fcgiwrap", "repositories over https in tests"},
+}
+
 const networkPlugins = "containernetworking-plugins"
 
 // nodeImpossible returns why this machine cannot carry a real node, or "" and the snapshotter if it can. What a package would mend is
@@ -35,12 +42,7 @@ func nodeImpossible(ctx context.Context, config Config) (reason, snapshotter str
 	if os.Geteuid() != 0 {
 		return "a node needs root, and this user is not root", "", nil
 	}
-	var missing []tool
-	for _, t := range nodeTools {
-		if _, err := exec.LookPath(t.program); err != nil {
-			missing = append(missing, t)
-		}
-	}
+	missing := notFound(nodeTools)
 	if pluginDirectory() == "" {
 		missing = append(missing, tool{"the CNI plugin bridge", networkPlugins, "the pods' network"})
 	}
@@ -49,6 +51,14 @@ func nodeImpossible(ctx context.Context, config Config) (reason, snapshotter str
 	}
 	loadBridgeFilter(ctx)
 	return tryKernel(ctx, config)
+}
+
+// notFound is which of these tools are not there.
+func notFound(tools []tool) []tool {
+	return slices.DeleteFunc(slices.Clone(tools), func(t tool) bool {
+		_, err := exec.LookPath(t.program)
+		return err == nil
+	})
 }
 
 // pluginDirectory is where the distribution keeps the CNI plugins, or "".

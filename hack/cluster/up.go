@@ -80,8 +80,12 @@ func build(ctx context.Context, config Config) error {
 	return err
 }
 
-// buildTools builds Helm and Lua, which no cluster needs; from then on exec and shell find them.
+// buildTools installs the Git server of the tests, and builds Helm and Lua, which no cluster needs; from then on exec and shell find
+// them.
 func buildTools(ctx context.Context, config Config) error {
+	if err := ensureTools(config, notFound(gitTools)); err != nil {
+		return err
+	}
 	_, err := ensureParts(ctx, config, tools())
 	return err
 }

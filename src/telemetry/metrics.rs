@@ -58,6 +58,7 @@ pub struct Metrics {
     look_seconds: Histogram,
     statuses: Family<Outcome, Counter>,
     runs: Family<Outcome, Counter>,
+    syncs: Family<Outcome, Counter>,
     measurements: Family<Outcome, Counter>,
     unreadable: Counter,
     refused: Family<Watched, Gauge>,
@@ -98,6 +99,7 @@ impl Metrics {
             look_seconds,
             statuses: Family::default(),
             runs: Family::default(),
+            syncs: Family::default(),
             measurements: Family::default(),
             unreadable: Counter::default(),
             refused: Family::default(),
@@ -113,6 +115,7 @@ impl Metrics {
         own.register("reconcile_seconds", "How long a look takes", self.look_seconds.clone());
         own.register("status_writes", "Writes of Deployments' statuses, by outcome", Family::clone(&self.statuses));
         own.register("runs", "Runs that ended, by their phase", Family::clone(&self.runs));
+        own.register("syncs", "Syncs of repositories that ended, by their result", Family::clone(&self.syncs));
         own.register("measurements", "Measurements of checks, by outcome", Family::clone(&self.measurements));
         own.register("unreadable_objects", "Objects that were seen and could not be read", self.unreadable.clone());
         let refused = Family::clone(&self.refused);
@@ -136,6 +139,11 @@ impl Metrics {
     /// A run ended in this phase.
     pub fn run_ended(&self, outcome: &'static str) {
         self.runs.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A sync of a repository ended in this way.
+    pub fn sync_ended(&self, outcome: &'static str) {
+        self.syncs.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// A check was asked.

@@ -95,7 +95,7 @@ fn explain(error: &hyper::Error) -> ProbeError {
 }
 
 /// An error of a connection in words that do not depend on the machine.
-pub(super) fn words(error: &io::Error) -> String {
+pub fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "connection reset".to_owned(),

@@ -1,0 +1,135 @@
+//! Why a repository could not be looked at, fetched or read.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// What went wrong. No text of a server and nothing of a credential is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum GitError {
+    /// The server could not be reached, or did not answer as a server that works.
+    #[error("{host} cannot be reached: {why}")]
+    Unreachable {
+        /// Who was asked.
+        host: String,
+        /// Why not.
+        why: String,
+    },
+    /// The server, or the work on what it sent, took too long.
+    #[error("{host} did not finish within {}", whole(.limit))]
+    TimedOut {
+        /// Who was asked.
+        host: String,
+        /// How long it could take.
+        limit: Duration,
+    },
+    /// The credentials were refused, or there were none.
+    #[error("{host} refuses access: {why}")]
+    Denied {
+        /// Who was asked.
+        host: String,
+        /// What to look at.
+        why: &'static str,
+    },
+    /// There is no repository at the address, or none that these credentials may see.
+    #[error("{host} has no repository at this address, or none that these credentials may see")]
+    NoSuchRepository {
+        /// Who was asked.
+        host: String,
+    },
+    /// The repository does not have what is wanted.
+    #[error("the repository has no {what}")]
+    NoSuchReference {
+        /// What is wanted, such as `branch main`.
+        what: String,
+    },
+    /// The commit does not have the directory.
+    #[error("the commit has no directory {directory}")]
+    NoSuchDirectory {
+        /// The directory that was asked for.
+        directory: String,
+    },
+    /// A path that no file of a system may have.
+    #[error("the commit has the path \"{path}\", {why}: such a repository is not read")]
+    BadPath {
+        /// The path, with everything unusual escaped.
+        path: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// What the repository calls a directory or a file is none.
+    #[error("the object {id} of the repository is malformed: such a repository is not read")]
+    Malformed {
+        /// Its hash.
+        id: String,
+    },
+    /// Something is larger than it may be.
+    #[error("{what} is more than the limit of {limit}")]
+    TooBig {
+        /// What.
+        what: String,
+        /// How large it may be.
+        limit: String,
+    },
+    /// The address may not be asked.
+    #[error("the address of the repository is refused: {why}")]
+    BadAddress {
+        /// Why.
+        why: String,
+    },
+    /// The server does not speak as a Git server does.
+    #[error("{host} does not answer as a Git server: {why}")]
+    Protocol {
+        /// Who was asked.
+        host: String,
+        /// What was strange.
+        why: &'static str,
+    },
+    /// The mirror is damaged. It was removed, and the next fetch makes it anew.
+    #[error("the mirror of the repository was damaged: it is fetched anew")]
+    Damaged,
+    /// The mirror could not be written or read.
+    #[error("the mirror of the repository cannot be kept: {why}")]
+    Storage {
+        /// What the system says.
+        why: String,
+    },
+}
+
+impl GitError {
+    /// The reason, as conditions have it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Denied { .. } => "AccessDenied",
+            _ => "FetchFailed",
+        }
+    }
+
+    /// Whether the same thing may go well later with nothing changed.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::TimedOut { .. }
+                | Self::Protocol { .. }
+                | Self::Damaged
+                | Self::Storage { .. }
+        )
+    }
+}
+
+/// A limit without a tail of digits.
+fn whole(limit: &Duration) -> String {
+    match limit.as_secs() {
+        0 => format!("{}ms", limit.as_millis()),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+/// A number of bytes as people say it.
+pub(super) fn bytes(count: u64) -> String {
+    match count {
+        0..1_048_576 => format!("{count} bytes"),
+        _ => format!("{} MiB", count / 1_048_576),
+    }
+}

@@ -1,0 +1,407 @@
+//! Repositories of others, each in a mirror of its own.
+//!
+//! A mirror is known by the address of its repository and by the credentials that opened it: who has other credentials
+//! has another mirror, so nobody reads what only somebody else may. It has the commits that were fetched, without their
+//! history, and can always be made again: a damaged one is removed.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use semver::VersionReq;
+use sha2::{Digest, Sha256};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::spawn_blocking,
+    time::{timeout, timeout_at},
+};
+
+use super::{
+    advertisement::{Advertisement, is_id},
+    error::GitError,
+    https::{Dialer, Session},
+    listing,
+    packet::Packet,
+    secret::Credentials,
+    store::{self, Refused},
+    turn::{Lock, Turn, blocking, lost},
+    upload::{self, Answer, Ask, Depth},
+    wire::Wire,
+};
+use crate::{
+    cluster::probe::forbidden::Forbidden,
+    gitops::tree::{Listing, Revision},
+    rollout::words::hexadecimal,
+};
+
+/// How many mirrors are read at the same time.
+const READERS_MAX: usize = 4;
+/// How many packs are received at the same time. Most of it is waiting, so that slow servers leave turns for others.
+const FETCHES_MAX: usize = 8;
+/// How many pieces of a pack may wait for the disk.
+const PIECES_MAX: usize = 16;
+/// The most that is read of what a repository says it has.
+const ADVERTISEMENT_MAX: u64 = 32 * 1024 * 1024;
+/// The most branches and tags of which the whole history is fetched, to find a commit.
+const TIPS_MAX: usize = 1000;
+
+/// What is too much.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The bytes that a server may send in one fetch.
+    pub received: u64,
+    /// The objects that a server may send in one fetch.
+    pub objects: u64,
+    /// The bytes of one object, also of those that are not read: some are whole in memory when they are received.
+    pub object: u64,
+    /// The bytes of one file that is read.
+    pub file: u64,
+    /// The bytes of all files that are read together.
+    pub files: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
+        Self { received: 512 * MIB, objects: 1_000_000, object: 64 * MIB, file: 4 * MIB, files: 64 * MIB }
+    }
+}
+
+/// A repository of somebody, and who asks for it.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// Its address, without credentials.
+    pub url: String,
+    /// What is shown to its server.
+    pub credentials: Arc<Credentials>,
+}
+
+impl Remote {
+    /// The name of its mirror: other addresses and other credentials have others.
+    pub fn fingerprint(&self) -> String {
+        let whole = format!("{}\n{}", self.url, self.credentials.fingerprint());
+        hexadecimal(&Sha256::digest(whole), 64)
+    }
+}
+
+/// What of a repository is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// What a branch leads to.
+    Branch(String),
+    /// What a tag leads to.
+    Tag(String),
+    /// What the tag of the newest version in a range leads to.
+    Semver(VersionReq),
+    /// One commit.
+    Commit(String),
+}
+
+impl Wanted {
+    /// In the words of an error.
+    fn words(&self) -> String {
+        match self {
+            Self::Branch(name) => format!("branch {name}"),
+            Self::Tag(name) => format!("tag {name}"),
+            Self::Semver(range) => format!("tag of a version in {range}"),
+            Self::Commit(id) => format!("commit {id}"),
+        }
+    }
+}
+
+/// All mirrors. Made once; a copy is the same one.
+#[derive(Clone)]
+pub struct Mirrors(Arc<Inner>);
+
+struct Inner {
+    root: PathBuf,
+    limits: Limits,
+    dialer: Dialer,
+    locks: Mutex<HashMap<String, Arc<Lock>>>,
+    readers: Arc<Semaphore>,
+    fetches: Arc<Semaphore>,
+}
+
+impl Mirrors {
+    /// Mirrors below a directory, which is made when it is needed, and nobody else may read. Addresses in `forbidden` are
+    /// not asked.
+    pub fn new(root: PathBuf, limits: Limits, forbidden: Forbidden) -> Self {
+        Self(Arc::new(Inner {
+            root,
+            limits,
+            dialer: Dialer::new(forbidden),
+            locks: Mutex::default(),
+            readers: Arc::new(Semaphore::new(READERS_MAX)),
+            fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
+        }))
+    }
+
+    /// Which commit is wanted now: one question to the server, by which nothing is fetched. One commit is wanted for ever,
+    /// and nobody is asked.
+    ///
+    /// # Errors
+    /// See [`GitError`].
+    pub async fn look(&self, remote: &Remote, wanted: &Wanted, limit: Duration) -> Result<String, GitError> {
+        let mut session = Session::new(&self.0.dialer, remote)?;
+        if let Wanted::Commit(id) = wanted {
+            return Ok(id.clone());
+        }
+        let host = session.address.authority();
+        let found = timeout(limit, advertisement(&mut session, |name| wanted.may_be(name))).await;
+        let found = found.map_err(|_| GitError::TimedOut { host, limit })??;
+        let missing = || GitError::NoSuchReference { what: wanted.words() };
+        Ok(found.choose(wanted).ok_or_else(missing)?.commit().to_owned())
+    }
+
+    /// Makes a commit be there, without its history, and says what it is. Nobody is asked for one that is there.
+    ///
+    /// # Errors
+    /// See [`GitError`]. The mirror is as it was before.
+    pub async fn fetch(
+        &self,
+        remote: &Remote,
+        wanted: &Wanted,
+        commit: &str,
+        limit: Duration,
+    ) -> Result<Revision, GitError> {
+        if !is_id(commit) {
+            return Err(GitError::NoSuchReference { what: format!("commit {commit}: write its whole hash") });
+        }
+        let wish = Wish { remote, wanted, commit, limit };
+        match self.find(remote, commit).await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) | Err(GitError::Damaged) => {}
+            Err(error) => return Err(error),
+        }
+        let turn = self.turn(remote, limit).await?;
+        let outcome = self.fetch_into(&wish, &turn).await;
+        if !matches!(outcome, Err(GitError::Damaged)) {
+            return outcome;
+        }
+        turn.alone(store::remove).await?;
+        self.fetch_into(&wish, &turn).await
+    }
+
+    /// The paths below a directory of a commit that was fetched.
+    ///
+    /// # Errors
+    /// See [`GitError`]. After [`GitError::Damaged`] the commit is to be fetched again.
+    pub async fn list(&self, remote: &Remote, commit: &str, directory: &str) -> Result<Listing, GitError> {
+        let (commit, directory) = (commit.to_owned(), directory.to_owned());
+        let listing = self.reading(remote, move |path, _| listing::list(path, &commit, &directory)).await;
+        self.or_remove(remote, listing).await
+    }
+
+    /// Contents by their hash, in the order asked for.
+    ///
+    /// # Errors
+    /// See [`GitError`]. After [`GitError::Damaged`] the commit is to be fetched again.
+    pub async fn read(&self, remote: &Remote, ids: &[String]) -> Result<Vec<Vec<u8>>, GitError> {
+        let ids = ids.to_vec();
+        let contents = self.reading(remote, move |path, limits| store::read(path, &ids, limits)).await;
+        self.or_remove(remote, contents).await
+    }
+
+    /// Removes the mirrors of all other repositories.
+    ///
+    /// # Errors
+    /// The directory could not be read or changed.
+    pub async fn retain(&self, remotes: &[Remote]) -> Result<(), GitError> {
+        let kept: Vec<String> = remotes.iter().map(Remote::fingerprint).collect();
+        let root = self.0.root.clone();
+        let there = spawn_blocking(move || store::names(&root)).await.map_err(|_| lost())??;
+        for name in there.into_iter().filter(|name| !kept.contains(name)) {
+            // One that is in use goes the next time.
+            let Ok(alone) = Arc::clone(&self.lock(&name).used).try_write_owned() else { continue };
+            let path = self.0.root.join(name);
+            blocking((path, alone), |(path, _)| store::remove(path)).await?;
+        }
+        Ok(())
+    }
+
+    async fn find(&self, remote: &Remote, commit: &str) -> Result<Option<Revision>, GitError> {
+        let commit = commit.to_owned();
+        self.reading(remote, move |path, _| store::find(path, &commit)).await
+    }
+
+    /// Reads a mirror, beside others who read it.
+    async fn reading<T: Send + 'static>(
+        &self,
+        remote: &Remote,
+        work: impl FnOnce(&Path, &Limits) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, GitError> {
+        let name = remote.fingerprint();
+        let path = self.0.root.join(&name);
+        let lock = self.lock(&name);
+        let shared = Arc::clone(&lock.used).read_owned().await;
+        let permit = Arc::clone(&self.0.readers).acquire_owned().await.map_err(|_| lost())?;
+        let limits = self.0.limits.clone();
+        blocking((path, lock, shared, permit), move |(path, ..)| work(path, &limits)).await
+    }
+
+    async fn or_remove<T>(&self, remote: &Remote, outcome: Result<T, GitError>) -> Result<T, GitError> {
+        if matches!(outcome, Err(GitError::Damaged)) {
+            let name = remote.fingerprint();
+            let lock = self.lock(&name);
+            let alone = Arc::clone(&lock.used).write_owned().await;
+            blocking((self.0.root.join(name), lock, alone), |(path, ..)| store::remove(path)).await?;
+        }
+        outcome
+    }
+
+    /// Waits for the right to add to a mirror. The time for the work begins when it is there.
+    async fn turn(&self, remote: &Remote, limit: Duration) -> Result<Turn, GitError> {
+        let name = remote.fingerprint();
+        let lock = self.lock(&name);
+        let fetching = Arc::clone(&lock.fetching).lock_owned().await;
+        let permit = Arc::clone(&self.0.fetches).acquire_owned().await.map_err(|_| lost())?;
+        Ok(Turn::new(self.0.root.join(name), lock, (fetching, permit), limit))
+    }
+
+    fn lock(&self, name: &str) -> Arc<Lock> {
+        let mut locks = self.0.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(locks.entry(name.to_owned()).or_default())
+    }
+
+    async fn fetch_into(&self, wish: &Wish<'_>, turn: &Turn) -> Result<Revision, GitError> {
+        let (limits, commit) = (self.0.limits.clone(), wish.commit.to_owned());
+        let prepare = move |path: &Path| Ok((store::prepare(path, &limits)?, store::find(path, &commit)?));
+        let (has, found) = turn.alone(prepare).await?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let mut session = Session::new(&self.0.dialer, wish.remote)?;
+        let host = session.address.authority();
+        let offer = timeout_at(turn.until.into(), advertisement(&mut session, |_| true)).await;
+        let offer = offer.map_err(|_| GitError::TimedOut { host, limit: wish.limit })??;
+        self.take(&session, &offer, Taking { wish, turn, has }).await?;
+        let commit = wish.commit.to_owned();
+        let kept = turn.beside_readers(move |path| store::keep(path, &commit)).await?;
+        kept.ok_or_else(|| GitError::NoSuchReference { what: wish.gone() })
+    }
+
+    /// Fetches by the reference that leads to the commit, else by the commit itself, else everything.
+    async fn take(&self, session: &Session<'_>, offer: &Advertisement, taking: Taking<'_>) -> Result<(), GitError> {
+        let commit = taking.wish.commit;
+        let tip = offer.references.iter().find(|reference| reference.commit() == commit);
+        let want = tip.map_or_else(|| commit.to_owned(), |reference| reference.id.clone());
+        let by_hash = ["allow-tip-sha1-in-want", "allow-reachable-sha1-in-want", "allow-any-sha1-in-want"];
+        if tip.is_some() || by_hash.iter().any(|capability| offer.can(capability)) {
+            let depth = if offer.can("shallow") { Depth::One } else { Depth::All };
+            if self.transfer((session, offer), &taking, &[want], depth).await? == Answer::Pack {
+                return Ok(());
+            }
+        }
+        let gone = || GitError::NoSuchReference { what: taking.wish.gone() };
+        if !matches!(taking.wish.wanted, Wanted::Commit(_)) {
+            return Err(gone());
+        }
+        let mut tips: Vec<String> = offer
+            .references
+            .iter()
+            .filter(|reference| taking.wish.wanted.may_be(&reference.name))
+            .map(|reference| reference.id.clone())
+            .collect();
+        tips.sort_unstable();
+        tips.dedup();
+        if tips.is_empty() || tips.len() > TIPS_MAX {
+            return Err(gone());
+        }
+        let whole = Taking { has: Vec::new(), ..taking };
+        match self.transfer((session, offer), &whole, &tips, Depth::All).await? {
+            Answer::Pack => Ok(()),
+            Answer::NotGiven => Err(gone()),
+        }
+    }
+
+    /// Asks for objects and writes them as they arrive.
+    async fn transfer(
+        &self,
+        (session, offer): (&Session<'_>, &Advertisement),
+        taking: &Taking<'_>,
+        wants: &[String],
+        depth: Depth,
+    ) -> Result<Answer, GitError> {
+        let (host, limit) = (session.address.authority(), taking.wish.limit);
+        let late = || GitError::TimedOut { host: host.clone(), limit };
+        let (sink, pieces) = mpsc::channel(PIECES_MAX);
+        let message = upload::request(&Ask { wants, has: &taking.has, depth }, |capability| offer.can(capability));
+        let sending = async {
+            let body = session.upload(message).await?;
+            let mut wire = Wire::new(body, host.clone(), self.0.limits.received);
+            upload::receive(&mut wire, depth, sink).await
+        };
+        let sending = timeout_at(taking.turn.until.into(), sending);
+        let limits = self.0.limits.clone();
+        let until = taking.turn.until;
+        let receiving = taking.turn.beside_readers(move |path| Ok(store::receive(path, pieces, &limits, until)));
+        let (sent, received) = tokio::join!(sending, receiving);
+        let answer = sent.map_err(|_| late())??;
+        match received? {
+            _ if answer == Answer::NotGiven => Ok(answer),
+            Ok(()) => Ok(answer),
+            Err(Refused::Error(error)) => Err(error),
+            Err(Refused::Late) => Err(late()),
+            Err(Refused::Cut | Refused::Garbage) => {
+                Err(GitError::Protocol { host: host.clone(), why: "what it sends is no pack" })
+            }
+        }
+    }
+}
+
+/// What somebody asks for.
+struct Wish<'a> {
+    remote: &'a Remote,
+    wanted: &'a Wanted,
+    commit: &'a str,
+    limit: Duration,
+}
+
+impl Wish<'_> {
+    fn gone(&self) -> String {
+        match self.wanted {
+            Wanted::Commit(_) => self.wanted.words(),
+            other => format!(
+                "commit {} any more for the {}: it was rewritten or deleted meanwhile",
+                self.commit,
+                other.words()
+            ),
+        }
+    }
+}
+
+/// A wish, the right to fulfil it, and the commits that are there already.
+#[derive(Clone)]
+struct Taking<'a> {
+    wish: &'a Wish<'a>,
+    turn: &'a Turn,
+    has: Vec<String>,
+}
+
+/// Asks a server what it has, and keeps what is of interest.
+async fn advertisement(session: &mut Session<'_>, keep: impl Fn(&str) -> bool) -> Result<Advertisement, GitError> {
+    let body = session.advertisement().await?;
+    let mut wire = Wire::new(body, session.address.authority(), ADVERTISEMENT_MAX);
+    let mut found = Advertisement::default();
+    let announced = wire.packet().await?;
+    if !matches!(&announced, Packet::Line(line) if line.starts_with(b"# service=git-upload-pack")) {
+        return Err(wire.strange("the answer does not begin as one about fetching"));
+    }
+    if wire.packet().await? != Packet::Flush {
+        return Err(wire.strange("the answer does not begin as one about fetching"));
+    }
+    while let Packet::Line(line) = wire.packet().await? {
+        if line.starts_with(b"ERR ") {
+            return Err(wire.strange("it refuses to say what the repository has"));
+        }
+        found.add(&line, &keep).map_err(|_| wire.strange("a line of the answer is no reference"))?;
+    }
+    if found.has_other_hashes() {
+        return Err(wire.strange("the repository has hashes of SHA-256, which are not read"));
+    }
+    Ok(found)
+}

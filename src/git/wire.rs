@@ -1,0 +1,51 @@
+//! What a server sends, as frames, counted.
+
+use hyper::body::Bytes;
+
+use super::{
+    error::{GitError, bytes},
+    https::Body,
+    packet::{Packet, Packets},
+};
+
+/// An answer while it is read.
+pub(super) struct Wire {
+    body: Body,
+    packets: Packets,
+    host: String,
+    received: u64,
+    limit: u64,
+}
+
+impl Wire {
+    /// The answer of a host, of which no more than so many bytes are read.
+    pub fn new(body: Body, host: String, limit: u64) -> Self {
+        Self { body, packets: Packets::default(), host, received: 0, limit }
+    }
+
+    /// The next frame. There is always one more: an answer ends with a flush, and its reader knows which.
+    pub async fn packet(&mut self) -> Result<Packet, GitError> {
+        loop {
+            let found = self.packets.next().map_err(|_| self.strange("the answer is not in frames"))?;
+            if let Some(packet) = found {
+                return Ok(packet);
+            }
+            let piece = self.body.piece().await?.ok_or_else(|| self.strange("the answer ends too early"))?;
+            self.count(&piece)?;
+            self.packets.push(&piece);
+        }
+    }
+
+    fn count(&mut self, piece: &Bytes) -> Result<(), GitError> {
+        self.received += piece.len() as u64;
+        if self.received <= self.limit {
+            return Ok(());
+        }
+        Err(GitError::TooBig { what: "what the server sends".to_owned(), limit: bytes(self.limit) })
+    }
+
+    /// The error for an answer that no Git server gives.
+    pub fn strange(&self, why: &'static str) -> GitError {
+        GitError::Protocol { host: self.host.clone(), why }
+    }
+}
