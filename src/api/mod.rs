@@ -34,6 +34,18 @@ pub const VERSION: &str = "v1alpha1";
 /// The field manager of everything Landfall writes with its own account, as shown in `metadata.managedFields`.
 pub const FIELD_MANAGER: &str = "landfall";
 
+/// The field manager of what a Profile's source wants, as shown in `metadata.managedFields`.
+pub const SOURCE_FIELD_MANAGER: &str = "landfall-source";
+
+/// Label of everything that a Profile's source looks after: the Profile's name.
+pub const PROFILE_LABEL: &str = "landfall.dev/profile";
+
+/// Label of what a Profile's source looks after outside its namespace, or without one: the namespace of the Profile.
+pub const PROFILE_NAMESPACE_LABEL: &str = "landfall.dev/profile-namespace";
+
+/// Annotation of a Profile: a text that is not the one before asks for a sync at once.
+pub const SYNC_ANNOTATION: &str = "landfall.dev/sync";
+
 /// Standard label that says which program looks after an object; its value is [`MANAGED_BY`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 

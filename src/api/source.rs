@@ -1,5 +1,7 @@
 //! The source of a Profile: the Git repository that is its desired state, and what is known of it.
 
+#![expect(clippy::struct_excessive_bools, reason = "each is a field that people write")]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -8,11 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    check::SecretKey,
     schema::{date_time, status_enum, text_map},
     time_span::TimeSpan,
 };
 
-/// The most entries of an inventory that stand in a status; more are in ConfigMaps beside it.
+/// The most entries of an inventory that stand in a status; more are in `ConfigMaps` beside it.
 pub const INVENTORY_IN_STATUS: usize = 500;
 
 /// Where the desired state of an environment is read, and how it is brought into force.
@@ -21,6 +24,10 @@ pub const INVENTORY_IN_STATUS: usize = 500;
 pub struct Source {
     /// The repository.
     pub git: GitSource,
+    /// The secret by which webhooks of the repository's provider are signed; they are sent to `/hooks/NAMESPACE/PROFILE` of the
+    /// operator. Default: none are taken, and the repository is looked at every `interval`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<SecretKey>,
     /// Whether an object that is no longer in the repository is deleted. Default: false, it stays and is no longer looked after.
     #[serde(default)]
     pub prune: bool,
@@ -62,11 +69,11 @@ pub struct Source {
 #[x_kube(validation = Rule::new("[has(self.branch), has(self.tag), has(self.semver), has(self.commit)].filter(one, one).size() <= 1")
     .message("spec.source.git: name one of branch, tag, semver and commit: remove the others"))]
 pub struct GitSource {
-    /// Where the repository is: `https://host/path` or `ssh://user@host/path`. Credentials belong into a Secret.
+    /// Where the repository is: `https://host/path`. Credentials belong into a Secret. SSH is not possible yet.
     #[schemars(length(min = 9, max = 1024))]
-    #[x_kube(validation = Rule::new("self.matches('^(https|ssh)://[^/ ]+/.+$')")
-        .message("spec.source.git.url: write https://host/path or ssh://user@host/path"))]
-    #[x_kube(validation = Rule::new("!self.matches('^https://[^/]*@') && !self.matches('^ssh://[^/]*:[^/]*@')")
+    #[x_kube(validation = Rule::new("self.matches('^https://[^/ ]+/.+$')")
+        .message("spec.source.git.url: write https://host/path; ssh is not possible yet"))]
+    #[x_kube(validation = Rule::new("!self.matches('^https://[^/]*@')")
         .message("spec.source.git.url: no credentials in the address: put them into the Secret that secretRef names"))]
     pub url: String,
     /// The branch that is followed. Default: main.
@@ -107,8 +114,8 @@ const REF: &str = r"^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$";
 
 /// A Secret of the same namespace.
 ///
-/// For https: `username` and `password`, or `bearerToken`; `ca.crt` and `tls.crt` with `tls.key`. For ssh: `identity`,
-/// `known_hosts`, and `password` for a key that has one.
+/// Its keys: `username` and `password`, or `bearerToken`; `ca.crt` for the authority of the server; `tls.crt` with `tls.key` for a
+/// certificate of one's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
@@ -316,11 +323,11 @@ pub struct Inventory {
     /// How many there are.
     #[serde(default)]
     pub count: i32,
-    /// Each as `group/version Kind namespace/name digest uid`, with `-` for what there is none of; none where ConfigMaps have them.
+    /// Each as `group/version Kind namespace/name digest uid`, with `-` for what there is none of; none where `ConfigMaps` have them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = INVENTORY_IN_STATUS), inner(length(max = 1024)))]
     pub entries: Vec<String>,
-    /// The ConfigMaps that have them, when they are too many.
+    /// The `ConfigMaps` that have them, when they are too many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 253)))]
     pub config_maps: Vec<String>,

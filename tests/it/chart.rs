@@ -127,6 +127,14 @@ fn a_misspelt_value_or_one_of_another_kind_is_refused() {
         ("/networkPolicy/apiServer/ports", json!([])),
         ("/image/repository", json!("")),
         ("/podLabels", json!({"a": 1})),
+        ("/gitops/mirrors/sizeLimit", json!("much")),
+        ("/gitops/watch", json!([{"group": "", "resources": []}])),
+        ("/gitops/watch", json!([{"group": "*", "resources": ["configmaps"]}])),
+        ("/gitops/watch", json!([{"group": "", "resources": ["*"]}])),
+        ("/gitops/watch", json!([{"group": "", "resources": ["pods/log"]}])),
+        ("/gitops/watch", json!([{"resources": ["configmaps"]}])),
+        ("/gitops/watch", json!([{"group": "", "resources": ["configmaps"], "verbs": ["delete"]}])),
+        ("/gitops/webhooks/service/port", json!(0)),
     ];
     for (pointer, value) in wrong {
         let mut values = values.clone();
@@ -338,6 +346,65 @@ fn each_named_namespace_gets_an_account_with_the_rules_of_the_file() {
     }
 }
 
+/// What an account may see of a repository's objects, and nothing of Secrets in it.
+#[test]
+fn the_operator_watches_what_the_values_name_and_no_secrets() {
+    for ((golden, account), values) in GOLDENS.iter().zip(["landfall", "carrier"]).zip([VALUES, EVERYTHING]) {
+        let objects = objects(golden);
+        let roles = roles_of(&objects, account);
+        let own: BTreeSet<_> =
+            roles.iter().filter(|role| role["metadata"]["name"] == "landfall").flat_map(|role| rights(role)).collect();
+        for wanted in yaml(values)["gitops"]["watch"].as_array().unwrap() {
+            let group = wanted["group"].as_str().unwrap();
+            for resource in words(&wanted["resources"]) {
+                for verb in ["list", "watch"] {
+                    let right = (group.to_owned(), resource.to_owned(), verb.to_owned());
+                    assert!(own.contains(&right), "{account}: {right:?}");
+                }
+            }
+        }
+        assert!(!own.iter().any(|(_, resource, _)| resource == "secrets"));
+    }
+}
+
+/// A repository may contain what the account may write. What of it is not watched is not set back when somebody changes it.
+#[test]
+fn the_operator_watches_every_kind_that_the_account_may_write_but_secrets() {
+    let objects = objects(GOLDENS[0]);
+    let watched: BTreeSet<_> = roles_of(&objects, "landfall").into_iter().flat_map(rights).collect();
+    let mut unwatched = BTreeSet::new();
+    for rule in yaml(DEPLOYER_RULES).as_array().unwrap().iter().filter(|rule| words(&rule["verbs"]).contains("patch")) {
+        for (group, resource) in words(&rule["apiGroups"]).into_iter().flat_map(|group| {
+            words(&rule["resources"]).into_iter().filter(|name| !name.contains('/')).map(move |name| (group, name))
+        }) {
+            let may = |verb: &str| watched.contains(&(group.to_owned(), resource.to_owned(), verb.to_owned()));
+            if !may("list") || !may("watch") {
+                unwatched.insert(resource.to_owned());
+            }
+        }
+    }
+    assert_eq!(unwatched, ["secrets".to_owned()].into());
+}
+
+#[test]
+fn webhooks_and_metrics_reach_the_same_port_by_services_of_their_own() {
+    for golden in GOLDENS {
+        let objects = objects(golden);
+        let [metrics, webhooks] = ["landfall-metrics", "landfall-webhooks"].map(|name| one(&objects, "Service", name));
+        let port = |service: &Value| service["spec"]["ports"][0].clone();
+        assert_eq!(port(metrics)["targetPort"], port(webhooks)["targetPort"]);
+        assert_eq!(metrics["spec"]["selector"], webhooks["spec"]["selector"]);
+        // A ServiceMonitor takes every Service with the labels of the release, by the name of the port.
+        assert_ne!(port(metrics)["name"], port(webhooks)["name"]);
+    }
+    let objects = objects(GOLDENS[1]);
+    let policy = one(&objects, "NetworkPolicy", "landfall");
+    let values = yaml(EVERYTHING);
+    assert_eq!(policy["spec"]["ingress"][1]["from"], values["networkPolicy"]["webhooksFrom"]);
+    let egress = policy["spec"]["egress"].as_array().unwrap();
+    assert!(egress.contains(&values["networkPolicy"]["gitServers"][0]), "{egress:?}");
+}
+
 #[test]
 fn the_pod_is_confined_and_has_time_to_end() {
     for golden in GOLDENS {
@@ -347,8 +414,13 @@ fn the_pod_is_confined_and_has_time_to_end() {
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         assert_eq!(pod["securityContext"]["seccompProfile"], json!({"type": "RuntimeDefault"}));
         assert_eq!(pod["enableServiceLinks"], false);
-        assert!(pod["volumes"].is_null());
+        // A directory of the pod's own and nothing of the node, of other objects, or of the cluster.
+        let limit = &pod["volumes"][0]["emptyDir"]["sizeLimit"];
+        assert!(limit.as_str().is_some_and(|limit| limit.ends_with("Gi")), "{limit}");
+        assert_eq!(pod["volumes"], json!([{"name": "data", "emptyDir": {"sizeLimit": limit}}]));
         let container = &pod["containers"][0];
+        assert_eq!(container["volumeMounts"], json!([{"name": "data", "mountPath": "/data"}]));
+        assert!(words(&container["args"]).contains("--data-dir=/data"));
         let confined = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
         assert_eq!(container["securityContext"], confined);
         let grace = words(&container["args"])

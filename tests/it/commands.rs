@@ -440,6 +440,7 @@ fn as_a_plugin_of_kubectl_it_names_itself_so() {
 }
 
 /// Starts a command whose words are read later.
-fn piped(command: &mut Command) -> Child {
+/// Starts a command whose output is read.
+pub fn piped(command: &mut Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }

@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
-use landfall::cli::lint::{document, lint, lint_all};
+use landfall::{
+    cli::lint::{lint, lint_all},
+    gitops::document,
+};
 
 use crate::cli::{landfall, run};
 

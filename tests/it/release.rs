@@ -9,7 +9,7 @@ use k8s_openapi::api::{
 };
 use landfall::{
     api::{deployment::DeploymentSpec, package::PackageSpec},
-    cli::lint::document,
+    gitops::document,
     kinds::workload::{
         hash,
         objects::{self, Owner, Selection},

@@ -233,6 +233,75 @@ fn profile_and_package_name_of_a_deployment_and_the_place_of_a_profile_never_cha
 }
 
 #[test]
+fn a_source_names_one_repository_and_one_thing_in_it() {
+    let git = |git: Value| with(profile(), [("/spec/source", json!({"git": git}))]);
+    let at = |url: &str| git(json!({"url": url}));
+    let url = "https://git.example.test/shop.git";
+    for good in [url, "https://git.example.test:8443/a/b", "https://[::1]/a@b"] {
+        accepts(&at(good));
+    }
+    let plain =
+        ["http://git.example.test/shop", "file:///srv/shop.git", "git@git.example.test:shop", "https://git.test"];
+    for bad in plain.into_iter().chain(["ssh://git@git.example.test:22/shop"]) {
+        refuses(&at(bad), "spec.source.git.url: write https://host/path; ssh is not possible yet");
+    }
+    for bad in ["https://ann:secret@git.test/shop", "https://token@git.test/shop"] {
+        refuses(&at(bad), "no credentials in the address: put them into the Secret that secretRef names");
+    }
+    let wanted = [
+        ("branch", json!("release/1.x")),
+        ("tag", json!("v1.2.0")),
+        ("semver", json!(">=1.2.0, <2")),
+        ("commit", json!("0123456789abcdef0123456789abcdef01234567")),
+    ];
+    for (index, (one, value)) in wanted.iter().enumerate() {
+        accepts(&git(json!({"url": url, *one: value})));
+        for (other, second) in &wanted[index + 1..] {
+            refuses(
+                &git(json!({"url": url, *one: value, *other: second})),
+                "name one of branch, tag, semver and commit",
+            );
+        }
+    }
+    for (field, bad) in [("branch", "-main"), ("tag", "v1 0"), ("commit", "main"), ("commit", "0123456")] {
+        refuses(&git(json!({"url": url, field: bad})), &format!("spec.source.git.{field}: "));
+    }
+    for good in ["/", "/production", "apps/shop", "..production/a.b"] {
+        accepts(&git(json!({"url": url, "path": good})));
+    }
+    for bad in ["..", "/a/../b", "../other", "a/.."] {
+        refuses(&git(json!({"url": url, "path": bad})), "spec.source.git.path: no `..`");
+    }
+}
+
+#[test]
+fn the_rest_of_a_source_is_typed() {
+    let source = |field: &str, value: Value| {
+        let git = json!({"url": "https://git.example.test/shop.git"});
+        with(profile(), [("/spec/source", json!({"git": git, field: value}))])
+    };
+    for drift in ["Correct", "Report", "Ignore"] {
+        accepts(&source("drift", json!(drift)));
+    }
+    accepts(&source("webhook", json!({"name": "shop-hook", "key": "secret"})));
+    accepts(&source("healthTimeout", json!("10m")));
+    accepts(&source("substitute", json!({"HOST": "shop.example.test"})));
+    for (field, bad) in [
+        ("drift", json!("Repair")),
+        ("webhook", json!("secret")),
+        ("healthTimeout", json!("soon")),
+        ("substitute", json!({"REPLICAS": 3})),
+        ("dependsOn", json!([""])),
+        ("ignore", json!("*.yaml")),
+        ("prune", json!("yes")),
+    ] {
+        refuses(&source(field, bad), &format!("spec.source.{field}"));
+    }
+    refuses(&with(profile(), [("/spec/source", json!({"prune": true}))]), "git");
+    refuses(&source("interval", json!("1m")), "interval");
+}
+
+#[test]
 fn a_deployment_names_a_version_or_a_range() {
     let words = "spec.package: exactly one of `version` and `range` is needed";
     refuses(&with(deployment(), [("/spec/package/range", json!("~1.4"))]), words);

@@ -8,11 +8,14 @@ use std::collections::BTreeSet;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::{Finding, document::Document, line_of};
-use crate::api::{
-    deployment::{Deployment, PackageRef},
-    package::{Package, PackageState},
-    profile::Profile,
+use super::{Finding, line_of};
+use crate::{
+    api::{
+        deployment::{Deployment, PackageRef},
+        package::{Package, PackageState},
+        profile::Profile,
+    },
+    gitops::document::Document,
 };
 
 /// A file and its documents.

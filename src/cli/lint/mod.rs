@@ -2,7 +2,6 @@
 
 pub mod across;
 mod content;
-pub mod document;
 mod schema;
 
 use std::{fs, io::Read, path::PathBuf, process::ExitCode};
@@ -11,9 +10,12 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
-use self::{across::Given, document::Document};
+use self::across::Given;
 use super::terminal::{note, say};
-use crate::api::{GROUP, crd};
+use crate::{
+    api::{GROUP, crd},
+    gitops::document::{self, Document},
+};
 
 /// See the help texts.
 #[derive(Debug, Clone, Args)]

@@ -10,7 +10,7 @@ mod told;
 use std::collections::BTreeMap;
 
 use landfall::{
-    api::{deployment::DeploymentSpec, profile::ProfileSpec},
+    api::{condition::ConditionType, deployment::DeploymentSpec, profile::ProfileSpec},
     engine::{
         command::{About, Command},
         observed::Revision,
@@ -35,6 +35,12 @@ pub fn profile(fields: &Value) -> ProfileSpec {
     let mut spec = json!({"environment": "production"});
     merge(&mut spec, fields);
     serde_json::from_value(spec).unwrap()
+}
+
+/// What a Deployment has conditions about, in their order: all but what is said of repositories.
+pub fn conditions() -> Vec<ConditionType> {
+    let all = ConditionType::ALL.iter().copied();
+    all.filter(|about| *about != ConditionType::Synced).collect()
 }
 
 fn merge(spec: &mut Value, fields: &Value) {

@@ -25,7 +25,7 @@ use landfall::{
 use serde_json::{Value, json};
 
 use super::{
-    UID, deployment, profile, record,
+    UID, conditions, deployment, profile, record,
     told::{statuses, statuses_of},
 };
 
@@ -149,7 +149,7 @@ fn stalled() -> Problem {
 #[test]
 fn the_first_look_sets_every_condition() {
     let status = Desk::new(json!({})).look();
-    assert_eq!(status.conditions.iter().map(|condition| condition.type_).collect::<Vec<_>>(), Type::ALL);
+    assert_eq!(status.conditions.iter().map(|condition| condition.type_).collect::<Vec<_>>(), conditions());
     assert_eq!(status.phase, Some(Phase::Progressing));
     assert_eq!(
         stands(&status),

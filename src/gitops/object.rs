@@ -1,0 +1,148 @@
+//! An object of a commit: which one it is, and what is written of it.
+
+use std::{fmt, sync::Arc};
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::api::GROUP;
+
+/// The characters of a digest: no vowels, so that no words come about, and nothing that looks like another one.
+const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+/// The length of a digest.
+const DIGEST_LENGTH: usize = 20;
+
+/// Which object something is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    /// Group and version, such as `apps/v1`.
+    pub api_version: String,
+    /// The kind.
+    pub kind: String,
+    /// The namespace; none where objects of this kind have none.
+    pub namespace: Option<String>,
+    /// The name.
+    pub name: String,
+}
+
+impl Id {
+    /// The id of an object; none where a part is missing.
+    pub fn of(object: &Value) -> Option<Self> {
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+        Some(Self {
+            api_version: text("/apiVersion")?.to_owned(),
+            kind: text("/kind")?.to_owned(),
+            namespace: text("/metadata/namespace").map(str::to_owned),
+            name: text("/metadata/name")?.to_owned(),
+        })
+    }
+
+    /// The API group; empty for the first one.
+    pub fn group(&self) -> &str {
+        self.api_version.rsplit_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// Whether it is a Profile of Landfall.
+    pub fn is_profile(&self) -> bool {
+        self.kind == "Profile" && self.group() == GROUP
+    }
+
+    /// Whether two ids are of one object, in whatever version of its kind.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+
+    /// What is the same in all versions of the kind.
+    pub fn place(&self) -> (&str, &str, Option<&str>, &str) {
+        (self.group(), &self.kind, self.namespace.as_deref(), &self.name)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { api_version: _, kind, namespace, name } = self;
+        match namespace {
+            Some(namespace) => write!(f, "{kind} {namespace}/{name}"),
+            None => write!(f, "{kind} {name}"),
+        }
+    }
+}
+
+/// An object as a file has it.
+///
+/// It is kept as JSON text: a tree of a thousand objects takes ten times the memory, and most of them are not written.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Which object it is.
+    pub id: Id,
+    /// The file, from the root of what was read.
+    pub file: Arc<str>,
+    /// The line in it where the object begins, from one.
+    pub line: u64,
+    /// The digest of its content. Namespace and id are not part of it.
+    pub digest: String,
+    /// Canonical JSON without `metadata.namespace`.
+    text: Arc<str>,
+}
+
+/// It may be a Secret.
+impl fmt::Debug for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Manifest({} of {}:{})", self.id, self.file, self.line)
+    }
+}
+
+impl Manifest {
+    /// An object that begins at a line of a file.
+    pub fn new(id: Id, mut object: Value, file: Arc<str>, line: u64) -> Self {
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("namespace");
+        }
+        let text = canonical(&object);
+        Self { id, file, line, digest: encode(&text), text: text.into() }
+    }
+
+    /// What is sent to the API server, as canonical JSON. The namespace is not in it: it stands in the address.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The object, with its namespace.
+    pub fn object(&self) -> Value {
+        let mut object: Value = serde_json::from_str(&self.text).unwrap_or_default();
+        if let (Some(namespace), Some(metadata)) = (&self.id.namespace, object.get_mut("metadata")) {
+            metadata["namespace"] = json!(namespace);
+        }
+        object
+    }
+}
+
+/// The digest of a value: the beginning of the sha256 of its canonical JSON.
+pub fn digest(value: &Value) -> String {
+    encode(&canonical(value))
+}
+
+/// The JSON of a value with sorted keys and without white space, however the value keeps its keys.
+fn canonical(value: &Value) -> String {
+    sorted(value).to_string()
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            Value::Object(entries.into_iter().map(|(key, inner)| (key.clone(), sorted(inner))).collect::<Map<_, _>>())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
+}
+
+fn encode(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let number = digest.iter().take(16).fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+    let digits = std::iter::successors(Some(number), |number| Some(number / 27)).map(|number| number % 27);
+    let character = |digit: u128| ALPHABET.get(usize::try_from(digit).ok()?).map(|c| char::from(*c));
+    digits.take(DIGEST_LENGTH).filter_map(character).collect()
+}
