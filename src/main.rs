@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use landfall::{
     cli::{
         Cli, Command, adopt, answer, completion, crds, fail, get, history, init, lint, operator::OperatorArgs, plan,
-        print_version, sample, simulate, status, verb,
+        print_version, sample, simulate, status, sync, tree, verb,
     },
     cluster::connect::install_tls_provider,
     controller::{self, config::Config},
@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Command::Status(args) => answer(status::run(&args)),
         Command::Plan(args) => answer(plan::run(&args)),
         Command::History(args) => answer(history::run(&args)),
+        Command::Sync(args) => answer(sync::run(&args)),
+        Command::Tree(args) => answer(tree::run(&args)),
         Command::Verb(command) => answer(verb::run(command)),
         Command::Adopt(args) => answer(adopt::run(&args)),
         Command::Init(args) => answer(init::run(&args)),

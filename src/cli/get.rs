@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 use super::{
     access::{self, ClusterArgs, Session},
     objects::{self, Everywhere, Kind, age},
+    sync::report,
     table::table,
     terminal::{clean_block, lines, note, print},
 };
 use crate::api::{
+    condition::ConditionType,
     deployment::Deployment,
     deployment_status::{DeploymentStatus, RevisionRef},
     package::Package,
@@ -255,9 +257,20 @@ fn profile_columns() -> Vec<Column> {
         column("ENVIRONMENT", |seen| seen.profile(|profile| Some(profile.spec.environment.clone()))),
         column("TIER", |seen| seen.profile(|profile| profile.spec.tier.clone())),
         column("PHASE", |seen| seen.profile(|profile| Some(profile.status.as_ref()?.phase?.to_string()))),
+        column("SYNCED", |seen| seen.profile(synced)),
+        column("COMMIT", |seen| {
+            seen.profile(|profile| report::applied(profile).map(|commit| report::short(&commit.id)))
+        }),
         counts,
         AGE,
     ]
+}
+
+/// Whether what its repository says is in force.
+fn synced(profile: &Profile) -> Option<String> {
+    let conditions = &profile.status.as_ref()?.conditions;
+    let synced = conditions.iter().find(|condition| condition.type_ == ConditionType::Synced);
+    synced.map(|condition| condition.status.to_string())
 }
 
 fn step(status: &DeploymentStatus) -> Option<String> {

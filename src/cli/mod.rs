@@ -10,6 +10,7 @@ pub mod access;
 pub mod adopt;
 pub mod completion;
 pub mod crds;
+pub mod diff;
 pub mod get;
 pub mod history;
 pub mod host;
@@ -21,8 +22,10 @@ pub mod plan;
 pub mod sample;
 pub mod simulate;
 pub mod status;
+pub mod sync;
 pub mod table;
 pub mod terminal;
+pub mod tree;
 pub mod verb;
 
 use std::{error::Error, path::Path, process::ExitCode, time::Duration};
@@ -76,6 +79,10 @@ pub enum Command {
     Plan(plan::PlanArgs),
     /// Show the finished runs of a Deployment
     History(history::HistoryArgs),
+    /// Look at the repository of a Profile now, and wait until what it says is in force
+    Sync(sync::SyncArgs),
+    /// Show the objects that a Profile's repository brought, with how its Deployments stand
+    Tree(tree::TreeArgs),
     /// What can be asked of a Deployment.
     #[command(flatten)]
     Verb(verb::VerbCommand),

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use futures::{Stream, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams},
     runtime::{
         WatchStreamExt,
@@ -119,10 +119,25 @@ pub fn whole(object: &DynamicObject) -> Value {
 /// # Errors
 /// It does not exist, cannot be asked for, or was written by a newer version.
 pub async fn deployment(session: &Session, name: &str) -> anyhow::Result<Deployment> {
-    let object = one(session, Kind::Deployments, name).await?;
-    match read(&object) {
-        Some(deployment) => Ok(deployment),
-        None => bail!("{name} cannot be read by this version: a newer one wrote it; update landfall"),
+    understood(&one(session, Kind::Deployments, name).await?)
+}
+
+/// A Profile by its name.
+///
+/// # Errors
+/// As [`deployment`].
+pub async fn profile(session: &Session, name: &str) -> anyhow::Result<Profile> {
+    understood(&one(session, Kind::Profiles, name).await?)
+}
+
+/// An object as a type of this program.
+///
+/// # Errors
+/// It was written by a newer version.
+pub fn understood<K: DeserializeOwned>(object: &DynamicObject) -> anyhow::Result<K> {
+    match read(object) {
+        Some(object) => Ok(object),
+        None => bail!("{} cannot be read by this version: a newer one wrote it; update landfall", object.name_any()),
     }
 }
 

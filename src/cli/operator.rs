@@ -3,7 +3,7 @@
 //! Each has a variable in the environment. None is called `LANDFALL_PORT`, `LANDFALL_SERVICE_…` or the like: Kubernetes
 //! sets those in every pod beside a Service named `landfall`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
@@ -51,6 +51,15 @@ pub struct OperatorArgs {
     /// Whether an admission policy sees to it that the names of people on commands are true
     #[arg(long, env = "LANDFALL_ACTORS", value_enum, default_value = "unverified")]
     pub actors: ActorsArg,
+
+    /// Directory for mirrors of repositories; what is lost there is fetched again
+    /// [default: landfall in the directory for temporary files]
+    #[arg(long, env = "LANDFALL_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Let Profiles name repositories at this machine's own addresses; for tests and demonstrations
+    #[arg(long, env = "LANDFALL_LOCAL_REPOSITORIES")]
+    pub local_repositories: bool,
 
     /// How to log.
     #[command(flatten)]

@@ -66,7 +66,12 @@ impl CallError {
 
     /// The API server will not take this, however often it is asked: the object itself is at fault.
     pub fn is_invalid(&self) -> bool {
-        matches!(self, Self::Refused { code: 400 | 413 | 422, .. })
+        match self {
+            Self::Refused { code: 400 | 413 | 422, .. } => true,
+            // So it calls a field of a custom resource that is of another type than its definition says.
+            Self::Refused { code: 500, message, .. } => message.starts_with("failed to create typed patch object"),
+            _ => false,
+        }
     }
 
     /// There is an object of that name already.

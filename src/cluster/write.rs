@@ -16,11 +16,11 @@ use serde::{
     Deserialize,
     de::{DeserializeOwned, IgnoredAny},
 };
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 use tokio::sync::Mutex;
 
 use super::call::{CallError, call};
-use crate::api::FIELD_MANAGER;
+use crate::api::{FIELD_MANAGER, SOURCE_FIELD_MANAGER};
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -134,13 +134,7 @@ impl Writer {
     /// # Errors
     /// See [`CallError`].
     pub async fn get(&self, who: &Account, place: &Place) -> Result<Option<Value>, CallError> {
-        let path = self.path(place).await?;
-        let request = path.get(&place.name, &kube::api::GetParams::default());
-        match self.send(who, request).await {
-            Ok(object) => Ok(Some(object)),
-            Err(error) if error.is_absent() => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.get_as(who, place).await
     }
 
     /// Applies an object on the server's side.
@@ -159,6 +153,65 @@ impl Writer {
         how.force = claim != Claim::Polite;
         how.dry_run = claim == Claim::DryRun;
         self.send(who, path.patch(&place.name, &how, &Patch::Apply(object))).await
+    }
+
+    /// Applies an object of a repository, which is the text as it is sent, or only asks whether that could be done.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn apply_as_source<T: DeserializeOwned>(
+        &self,
+        who: &Account,
+        place: &Place,
+        text: &RawValue,
+        claim: Claim,
+    ) -> Result<T, CallError> {
+        let path = self.path(place).await?;
+        let mut how = PatchParams::apply(SOURCE_FIELD_MANAGER).validation_strict();
+        how.force = claim != Claim::Polite;
+        how.dry_run = claim == Claim::DryRun;
+        self.send(who, path.patch(&place.name, &how, &Patch::Apply(text))).await
+    }
+
+    /// Asks whether an object of a repository could be made.
+    ///
+    /// # Errors
+    /// See [`CallError`] and [`CallError::is_taken`].
+    pub async fn try_to_make(&self, who: &Account, place: &Place, text: &RawValue) -> Result<(), CallError> {
+        let path = self.path(place).await?;
+        let how = PostParams { field_manager: Some(SOURCE_FIELD_MANAGER.to_owned()), dry_run: true };
+        let request = path.create(&how, text.get().as_bytes().to_vec());
+        self.send(who, request.map(strictly)).await.map(|IgnoredAny| ())
+    }
+
+    /// As [`Writer::get`], and of the object only what is wanted.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn get_as<T: DeserializeOwned>(&self, who: &Account, place: &Place) -> Result<Option<T>, CallError> {
+        let path = self.path(place).await?;
+        match self.send(who, path.get(&place.name, &kube::api::GetParams::default())).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The resource of a kind.
+    ///
+    /// # Errors
+    /// See [`CallError`]; a kind that is not there is absent.
+    pub async fn resource(&self, api_version: &str, kind: &str) -> Result<ApiResource, CallError> {
+        self.kind(&Place::named(api_version, kind, "", "")).await.map(|(resource, _)| resource)
+    }
+
+    /// Whether objects of a kind live in namespaces.
+    ///
+    /// # Errors
+    /// See [`CallError`]; a kind that is not there is absent.
+    pub async fn is_namespaced(&self, api_version: &str, kind: &str) -> Result<bool, CallError> {
+        let (_, scope) = self.kind(&Place::named(api_version, kind, "", "")).await?;
+        Ok(matches!(scope, Scope::Namespaced))
     }
 
     /// Makes an object that must not exist yet.

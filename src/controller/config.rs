@@ -2,7 +2,7 @@
 //!
 //! The rest of the process sees only this type; nothing below reads arguments or the environment for settings.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
@@ -19,6 +19,12 @@ use crate::{
 /// How long a replica counts as the leader after its last sign of life. Short enough that a crash delays a rollout by
 /// seconds, long enough that a slow API server does not end a healthy leader.
 const LEASE_DURATION: Duration = Duration::from_secs(10);
+
+/// The directory of an operator's own data, in that for temporary files.
+const DATA: &str = "landfall";
+
+/// The directory of mirrors in it.
+const MIRRORS: &str = "mirrors";
 
 /// Why the arguments do not make a configuration.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -51,6 +57,19 @@ pub struct Config {
     pub watch_namespaces: Vec<String>,
     /// Whether names of people on commands can be relied on.
     pub actors: Actors,
+    /// Where mirrors of repositories are.
+    pub mirrors: PathBuf,
+    /// Whether repositories may be on this machine.
+    pub local_repositories: LocalRepositories,
+}
+
+/// Whether Profiles may name repositories at this machine's own addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalRepositories {
+    /// Whoever writes a Profile would reach more than themselves.
+    Refused,
+    /// For tests and demonstrations.
+    Allowed,
 }
 
 impl Config {
@@ -73,6 +92,8 @@ impl TryFrom<OperatorArgs> for Config {
             log: _,
             watch_namespaces,
             actors,
+            data_dir,
+            local_repositories,
         } = args;
         let pod_name = || std::env::var("POD_NAME").ok().filter(|name| !name.is_empty());
         let identity = identity.or_else(pod_name).or_else(host_name).ok_or(ConfigError::NoIdentity)?;
@@ -84,6 +105,20 @@ impl TryFrom<OperatorArgs> for Config {
             ActorsArg::Verified => Actors::Verified,
             ActorsArg::Unverified => Actors::Unverified,
         };
-        Ok(Self { listen, lease_namespace, lease_name, identity, lease, shutdown_grace, watch_namespaces, actors })
+        let data = data_dir.unwrap_or_else(|| std::env::temp_dir().join(DATA));
+        let local_repositories =
+            if local_repositories { LocalRepositories::Allowed } else { LocalRepositories::Refused };
+        Ok(Self {
+            listen,
+            lease_namespace,
+            lease_name,
+            identity,
+            lease,
+            shutdown_grace,
+            watch_namespaces,
+            actors,
+            mirrors: data.join(MIRRORS),
+            local_repositories,
+        })
     }
 }

@@ -13,6 +13,8 @@ use tokio::{
 use tracing::{Instrument, error, info, info_span};
 
 use super::{
+    background::Workplace,
+    hooks::Reception,
     operator::Operator,
     packages, profiles,
     queue::{Queue, Schedule},
@@ -49,11 +51,16 @@ pub enum Outcome {
 }
 
 /// Drives until it is dropped. Nothing happens before this replica leads, not even what makes an operator.
-pub async fn drive(operator: impl Future<Output = Operator>, mut health: watch::Receiver<Health>) {
+pub async fn drive(
+    operator: impl Future<Output = Operator>,
+    (workplace, reception): (Workplace, Reception),
+    mut health: watch::Receiver<Health>,
+) {
     if health.wait_for(|health| health.role() == Role::Leader).await.is_err() {
         return;
     }
     let operator = Arc::new(operator.await);
+    reception.open(&operator);
     let listener = listener(&operator);
     let mut watches = start(&operator.watcher, &operator.scopes, &operator.store, &listener);
     let work = async {
@@ -65,6 +72,7 @@ pub async fn drive(operator: impl Future<Output = Operator>, mut health: watch::
     };
     tokio::select! {
         _ = work => {}
+        () = workplace.work() => error!("the work beside the looks ended, which it never should"),
         ended = watches.join_next() => error!(?ended, "a watch ended, which it never should"),
     }
 }

@@ -14,10 +14,7 @@ use kube::{
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tracing::debug;
 
-use crate::{
-    api::{FIELD_MANAGER, deployment::Deployment},
-    rollout::describe,
-};
+use crate::{api::FIELD_MANAGER, rollout::describe};
 
 /// The most events that wait to be filed.
 const WAITING_MAX: usize = 1_000;
@@ -53,8 +50,8 @@ impl Events {
         Self { waiting }
     }
 
-    /// Files an event about a Deployment.
-    pub fn tell(&self, about: &Deployment, event: describe::Event) {
+    /// Files an event about a Deployment or a Profile.
+    pub fn tell<K: Resource<DynamicType = ()>>(&self, about: &K, event: describe::Event) {
         let waiting = WAITING_MAX - self.waiting.capacity();
         if event.kind == describe::Kind::Normal && waiting >= NORMAL_MAX {
             debug!(waiting, "an event was left out: many wait to be filed");

@@ -3,17 +3,19 @@
 //! Ring 3, the driver of everything below. It holds no judgement of its own: when to lead is decided in
 //! [`crate::cluster::lease::decide`], what a probe answers in [`crate::server::health`].
 
+mod background;
 pub mod config;
 mod driver;
 pub mod election;
 mod events;
+mod hooks;
 mod memory;
 mod operator;
-mod pace;
 mod packages;
 mod profiles;
 pub mod queue;
 mod reconcile;
+mod sources;
 
 use std::{
     io,
@@ -34,17 +36,20 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use self::{
-    config::Config,
+    background::{Background, background},
+    config::{Config, LocalRepositories},
     election::Reporter,
     events::Events,
+    hooks::Reception,
     memory::Minds,
     operator::{Answers, Operator},
-    pace::Pace,
     queue::Queue,
     reconcile::others::Others,
+    sources::{Repositories, Sources},
 };
 use crate::{
     cluster::{
+        bring::Bringer,
         connect::{ConnectError, Connection, connect},
         lease::{decide::Loss, elector::Elector, rivals::Rivals},
         probe::{Prober, api_server, forbidden::Forbidden},
@@ -53,8 +58,11 @@ use crate::{
         store::Store,
         write::Writer,
     },
+    git::mirror::{Limits, Mirrors},
     server::{
         health::Health,
+        hooks::{self as webhooks, Desk},
+        pace::Pace,
         probes::{Probes, router},
         serve,
         signals::cancelled_by_signals,
@@ -132,10 +140,15 @@ async fn operate(config: &Config) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new());
     let drain = CancellationToken::new();
     let store = Store::default();
+    let reception = Reception::default();
+    let desk = Desk::new(reception.clone(), probed.clone(), operator::now);
     let routes = router(Probes { health: probed, metrics: Arc::clone(&metrics), store: store.clone() });
+    let routes = routes.merge(webhooks::router(desk));
     let mut server = tokio::spawn(serve(listener, routes, drain.clone()));
 
-    let work = driver::drive(operator(config, parts, store, Arc::clone(&metrics)), health.subscribe());
+    let (background, workplace) = background();
+    let operator = operator(config, parts, (store, Arc::clone(&metrics)), background);
+    let work = driver::drive(operator, (workplace, reception), health.subscribe());
     let mut reporter = Reporter::new(health, metrics);
     tokio::select! {
         () = work, if !stop.is_cancelled() => return Err(RunError::Work),
@@ -173,7 +186,12 @@ struct Parts {
 
 /// What an operator works with, from the first moment that it leads. An API server that does not answer is waited for: a
 /// prober that does not know its addresses would ask it.
-async fn operator(config: &Config, parts: Parts, store: Store, metrics: Arc<Metrics>) -> Operator {
+async fn operator(
+    config: &Config,
+    parts: Parts,
+    (store, metrics): (Store, Arc<Metrics>),
+    background: Background,
+) -> Operator {
     let Parts { client, watcher, server, lease } = parts;
     let mut pauses = election::delays(config.lease);
     let api_server = loop {
@@ -183,8 +201,19 @@ async fn operator(config: &Config, parts: Parts, store: Store, metrics: Arc<Metr
         }
         tokio::time::sleep(pauses.next().unwrap_or(config.lease.look_every)).await;
     };
+    let writer = Writer::new(client.clone());
+    let profiles = Queue::default();
+    let forbidden = match config.local_repositories {
+        LocalRepositories::Refused => Forbidden::strict(api_server.clone()),
+        LocalRepositories::Allowed => Forbidden::only(api_server.clone()),
+    };
+    let mirrors = Arc::new(Mirrors::new(config.mirrors.clone(), Limits::default(), forbidden));
+    let repositories = Repositories::new(mirrors, background.clone(), profiles.clone());
     Operator {
-        writer: Writer::new(client.clone()),
+        bringer: Bringer::new(writer.clone()),
+        sources: Sources::new(repositories),
+        background,
+        writer,
         watcher,
         scopes: config.watch_namespaces.clone(),
         store,
@@ -196,7 +225,7 @@ async fn operator(config: &Config, parts: Parts, store: Store, metrics: Arc<Metr
         actors: config.actors,
         rollouts: Queue::default(),
         packages: Queue::default(),
-        profiles: Queue::default(),
+        profiles,
         minds: Minds::default(),
         measured: Answers::default(),
         seen: AtomicBool::new(false),

@@ -12,9 +12,12 @@ use std::{
 use kube::Client;
 use tokio::sync::Semaphore;
 
-use super::{events::Events, memory::Minds, pace::Pace, queue::Queue, reconcile::others::Others};
+use super::{
+    background::Background, events::Events, memory::Minds, queue::Queue, reconcile::others::Others, sources::Sources,
+};
 use crate::{
     cluster::{
+        bring::Bringer,
         call::CallError,
         probe::Prober,
         releases::Releases,
@@ -24,6 +27,7 @@ use crate::{
     },
     engine::{moment::Moment, observed::Measured},
     rollout::commands::Actors,
+    server::pace::Pace,
     telemetry::metrics::Metrics,
 };
 
@@ -67,6 +71,12 @@ pub struct Operator {
     pub others: Others,
     /// The statuses that may be on their way at the same time.
     pub writing: Semaphore,
+    /// Brings objects of repositories into the cluster.
+    pub bringer: Bringer,
+    /// What repositories say, and what becomes of it.
+    pub sources: Sources,
+    /// Work beside the looks.
+    pub background: Background,
     /// How many statuses may be written that differ in words only.
     pub words: Pace,
     /// How many statuses may be written that tell of a step with nothing to do.

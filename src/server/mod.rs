@@ -1,9 +1,11 @@
 //! The HTTP side of the process.
 //!
-//! Ring 3. Routers are values that tests call without a socket; [`serve`] puts one on a listener. Handlers only read:
-//! they know nothing of the controller, and no request makes one wait for the API server.
+//! Ring 3. Routers are values that tests call without a socket; [`serve`] puts one on a listener. Handlers know nothing of
+//! the controller: the probes only read, and a webhook passes on a hint that something changed.
 
 pub mod health;
+pub mod hooks;
+pub mod pace;
 pub mod probes;
 pub mod signals;
 

@@ -6,6 +6,8 @@
 //! | group | resources | verbs | what for |
 //! |---|---|---|---|
 //! | apps | replicasets | all of [`WRITE`] | the pods of a revision |
+//! | apps | deployments, statefulsets, daemonsets | all of [`WRITE`] | what a repository contains beside packages |
+//! | landfall.dev | packages, deployments | all of [`WRITE`] | what a repository contains |
 //! | apps | replicasets/scale | get, update, patch | their number |
 //! | core | services, configmaps, secrets, persistentvolumeclaims | all of [`WRITE`] | what a package contains |
 //! | core | pods | get, list, watch | what a restart replaces |
@@ -25,7 +27,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{DEFAULT_SERVICE_ACCOUNT, MANAGED_BY, MANAGED_BY_LABEL};
+use crate::api::{DEFAULT_SERVICE_ACCOUNT, GROUP, MANAGED_BY, MANAGED_BY_LABEL};
 
 /// The Role that lets the operator act as the account, and the name of its binding.
 pub const IMPERSONATE: &str = "landfall-impersonate";
@@ -91,7 +93,8 @@ fn object(place: &Place, (api_version, kind): (&str, &str), name: &str, content:
 
 fn rules() -> Value {
     json!([
-        rule("apps", &["replicasets"], &WRITE),
+        rule("apps", &["replicasets", "deployments", "statefulsets", "daemonsets"], &WRITE),
+        rule(GROUP, &["packages", "deployments"], &WRITE),
         rule("apps", &["replicasets/scale"], &["get", "update", "patch"]),
         rule("", &["services", "configmaps", "secrets", "persistentvolumeclaims"], &WRITE),
         rule("", &["pods"], &["get", "list", "watch"]),

@@ -7,10 +7,7 @@ use std::{
 
 use anyhow::{anyhow, bail};
 use futures::{Stream, StreamExt};
-use k8s_openapi::{
-    api::authentication::v1::SelfSubjectReview,
-    jiff::{Timestamp, Unit},
-};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{
     Api, ResourceExt,
     api::{DynamicObject, Patch, PatchParams, PostParams},
@@ -19,7 +16,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    FIELD_MANAGER, VerbArgs,
+    FIELD_MANAGER, VerbArgs, mark,
     order::{Order, OrderError},
 };
 use crate::{
@@ -70,12 +67,6 @@ fn advise(args: &VerbArgs, error: &OrderError) -> anyhow::Error {
         _ => String::new(),
     };
     anyhow!("{}: {error}{more}", args.name)
-}
-
-/// What makes a command unlike every other one: when it was typed, and some chance.
-fn mark() -> String {
-    let now = Timestamp::now().round(Unit::Second).unwrap_or_default();
-    format!("{now}-{:08x}", fastrand::u32(..))
 }
 
 /// Writes the annotation, and whose word it is. Nothing else is touched.

@@ -9,6 +9,7 @@ pub mod order;
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
+use k8s_openapi::jiff::{Timestamp, Unit};
 
 use self::order::{Order, With};
 use super::{access::ClusterArgs, duration};
@@ -112,4 +113,10 @@ fn taken_apart(command: VerbCommand) -> (Verb, Option<With>, VerbArgs) {
         VerbCommand::Stop(args) => (Verb::Stop, None, args),
         VerbCommand::Restart(args) => (Verb::Restart, None, args),
     }
+}
+
+/// What makes a command unlike every other one: when it was typed, and some chance.
+pub fn mark() -> String {
+    let now = Timestamp::now().round(Unit::Second).unwrap_or_default();
+    format!("{now}-{:08x}", fastrand::u32(..))
 }

@@ -315,6 +315,11 @@ impl Store {
         self.write().deployments.put(deployment);
     }
 
+    /// A Profile.
+    pub fn put_profile(&self, profile: Profile) {
+        self.write().profiles.put(profile);
+    }
+
     /// A `ReplicaSet`.
     pub fn put_replica_set(&self, replica_set: ReplicaSetView) {
         self.write().replica_sets.put(replica_set);

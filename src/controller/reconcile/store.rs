@@ -131,7 +131,7 @@ impl Scene<'_> {
         for after in passed.iter().chain([status]) {
             for event in describe::events(before, after) {
                 info!(reason = event.reason, "{}", event.note);
-                self.operator.events.tell(&self.deployment, event);
+                self.operator.events.tell(&*self.deployment, event);
             }
             before = after;
         }

@@ -1,0 +1,137 @@
+//! How a repository is reached: its address, and the credentials of its Secret.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use semver::VersionReq;
+use serde::Deserialize;
+
+use super::repositories::Followed;
+use crate::{
+    api::{
+        condition::ConditionReason,
+        source::{GitSource, Source},
+        time_span::TimeSpan,
+    },
+    cluster::{
+        store::Key,
+        write::{Account, Place},
+    },
+    controller::operator::Operator,
+    git::{
+        mirror::{Remote, Wanted},
+        secret::Credentials,
+    },
+    gitops::sync::Trouble,
+};
+
+/// How long what a Secret says is taken for what it says now.
+const FRESH: Duration = Duration::from_mins(1);
+
+/// How often a repository is looked at where the spec does not say.
+const INTERVAL: Duration = Duration::from_mins(1);
+
+/// How long a look or a fetch may take where the spec does not say.
+pub const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The branch that is followed where the spec names nothing.
+const BRANCH: &str = "main";
+
+/// How a repository is reached.
+pub struct Access {
+    git: GitSource,
+    read: Instant,
+    remote: Remote,
+    wanted: Wanted,
+}
+
+/// A Secret, of which nothing is ever shown.
+#[derive(Deserialize)]
+struct Secret {
+    #[serde(default)]
+    data: BTreeMap<String, String>,
+}
+
+impl Access {
+    /// Reads how the source's repository is reached, unless that is known and fresh.
+    ///
+    /// # Errors
+    /// What is missing, with the remedy.
+    pub async fn read(operator: &Operator, key: &Key, source: &Source, known: Option<Self>) -> Result<Self, Trouble> {
+        let git = &source.git;
+        if let Some(known) = known
+            && (known.read.elapsed() < FRESH || git.secret_ref.is_none())
+            && known.git == *git
+        {
+            return Ok(known);
+        }
+        let wanted = wanted(git)?;
+        let credentials = match &git.secret_ref {
+            Some(secret) => credentials(operator, &key.namespace, &secret.name).await?,
+            None => Credentials::default(),
+        };
+        let remote = Remote { url: git.url.clone(), credentials: Arc::new(credentials) };
+        Ok(Self { git: git.clone(), read: Instant::now(), remote, wanted })
+    }
+
+    /// What is followed.
+    pub fn followed(&self, source: &Source) -> Followed {
+        let span = |span: Option<TimeSpan>, or| span.map_or(or, TimeSpan::as_duration);
+        Followed {
+            remote: self.remote.clone(),
+            wanted: self.wanted.clone(),
+            interval: span(source.git.interval, INTERVAL),
+            timeout: span(source.git.timeout, TIMEOUT),
+        }
+    }
+}
+
+fn wanted(git: &GitSource) -> Result<Wanted, Trouble> {
+    let GitSource { branch, tag, semver, commit, .. } = git;
+    if let Some(commit) = commit {
+        return Ok(Wanted::Commit(commit.clone()));
+    }
+    if let Some(tag) = tag {
+        return Ok(Wanted::Tag(tag.clone()));
+    }
+    let Some(range) = semver else {
+        return Ok(Wanted::Branch(branch.clone().unwrap_or_else(|| BRANCH.to_owned())));
+    };
+    VersionReq::parse(range).map(Wanted::Semver).map_err(|error| Trouble {
+        reason: ConditionReason::InvalidSpec,
+        message: format!("spec.source.git.semver: {error}: write a range such as `>=1.2.0, <2`"),
+    })
+}
+
+async fn credentials(operator: &Operator, namespace: &str, name: &str) -> Result<Credentials, Trouble> {
+    let data = secret_data(operator, namespace, name).await?;
+    let message = |error| format!("spec.source.git.secretRef {name}: {error}");
+    Credentials::read(&data).map_err(|error| Trouble { reason: ConditionReason::AccessDenied, message: message(error) })
+}
+
+/// What a Secret holds. It is read with the operator's own rights, which every namespace gives for itself.
+async fn secret_data(operator: &Operator, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
+    let place = Place::named("v1", "Secret", namespace, name);
+    let denied = |message| Trouble { reason: ConditionReason::AccessDenied, message };
+    let secret: Option<Secret> = operator
+        .writer
+        .get_as(&Account::Own, &place)
+        .await
+        .map_err(|error| denied(format!("spec.source.git.secretRef: the Secret {name} cannot be read: {error}")))?;
+    let secret = secret.ok_or_else(|| {
+        denied(format!(
+            "spec.source.git.secretRef: there is no Secret {name} in {namespace}: make it, or name another one"
+        ))
+    })?;
+    let value = |(key, value): (String, String)| {
+        let value = BASE64_STANDARD
+            .decode(value)
+            .map_err(|_| denied(format!("the key {key} of the Secret {name} is not base64")))?;
+        Ok((key, value))
+    };
+    secret.data.into_iter().map(value).collect()
+}

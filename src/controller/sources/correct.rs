@@ -1,0 +1,132 @@
+//! What somebody else changed, compared with what is wanted and set back.
+
+use tracing::{info, warn};
+
+use super::{
+    fight::News,
+    work::{Job, Loaded, MESSAGE_MAX, place, unreached},
+};
+use crate::{
+    api::{
+        SOURCE_FIELD_MANAGER,
+        source::{Drift, DriftPolicy},
+    },
+    cluster::{bring::passes, call::CallError, write::Claim},
+    controller::operator::now,
+    gitops::{
+        drift::{differs, manager},
+        object::{Id, Manifest},
+        sync::{Corrected, Found},
+        words::cut,
+    },
+    rollout::describe::{Event, Kind},
+};
+
+/// The most differences that are named.
+const NAMED: usize = 5;
+
+/// The most bytes of an object's name, and of a field manager's.
+const NAME_MAX: usize = 500;
+const MANAGER_MAX: usize = 120;
+
+/// What is being compared. Where that is not brought to its end, all of it is compared again.
+struct Taken<'j> {
+    job: &'j Job,
+    ids: Vec<Id>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.job.operator.sources.touched.put_back(&self.job.key, std::mem::take(&mut self.ids));
+    }
+}
+
+/// Sees to everything that was touched, and finds what is different from what is wanted and stays so.
+pub async fn correct(job: &Job, loaded: &Loaded) -> Found {
+    let mut taken = Taken { job, ids: job.operator.sources.touched.take(&job.key, now()) };
+    let mut corrected = Corrected::default();
+    for id in &taken.ids {
+        corrected.compared.push(shown(id));
+        let Some(manifest) = loaded.manifests.iter().find(|manifest| manifest.id == *id) else { continue };
+        let seen = match job.source.drift {
+            DriftPolicy::Correct => set_back(job, manifest).await,
+            DriftPolicy::Report => compare(job, manifest).await,
+            DriftPolicy::Ignore => Ok(None),
+        };
+        match seen {
+            Ok(drift) => corrected.drift.extend(drift),
+            Err(error) if passes(&error) => return Found::Unreached(unreached(&error)),
+            Err(error) => {
+                warn!(object = %id, %error, "what was touched could not be compared");
+                corrected.drift.push(drift(id, None, &format!("it could not be compared: {error}")));
+            }
+        }
+    }
+    taken.ids.clear();
+    Found::Corrected(corrected)
+}
+
+/// The name of an object in the list of differences.
+fn shown(id: &Id) -> String {
+    cut(&id.to_string(), NAME_MAX)
+}
+
+fn drift(id: &Id, manager: Option<&str>, message: &str) -> Drift {
+    Drift { object: shown(id), manager: manager.map(|name| cut(name, MANAGER_MAX)), message: cut(message, MESSAGE_MAX) }
+}
+
+async fn set_back(job: &Job, manifest: &Manifest) -> Result<Option<Drift>, CallError> {
+    let touched = &job.operator.sources.touched;
+    if touched.fight(&job.key, &manifest.id, |fight| fight.is_contested(now())) {
+        return leave(job, manifest).await;
+    }
+    let before = touched.sight(&job.key, &manifest.id).map(|sight| sight.version);
+    let (place, text) = (place(&manifest.id), job.text(manifest));
+    let answer = job.operator.bringer.apply(&job.account(), &place, &text, Claim::Firm).await?.metadata;
+    touched.wrote(&job.key, &manifest.id, (&answer.uid, &answer.resource_version));
+    if before.as_ref() != Some(&answer.resource_version) {
+        touched.fight(&job.key, &manifest.id, |fight| fight.note(now()));
+        info!(object = %manifest.id, reason = "DriftCorrected", "what somebody else changed is set back");
+    }
+    Ok(None)
+}
+
+/// Leaves an object to whoever changes it again and again, and says who that is.
+async fn leave(job: &Job, manifest: &Manifest) -> Result<Option<Drift>, CallError> {
+    let Some(different) = compare(job, manifest).await? else { return Ok(None) };
+    let news = job.operator.sources.touched.leave(&job.key, &manifest.id, now());
+    let message = format!("set back three times in ten minutes and left alone for ten: {}", different.message);
+    let drift = Drift { message: cut(&message, MESSAGE_MAX), ..different };
+    if news == News::New {
+        tell(job, &drift);
+    }
+    Ok(Some(drift))
+}
+
+fn tell(job: &Job, drift: &Drift) {
+    let who = drift.manager.as_deref().unwrap_or("somebody");
+    let note = format!("{who} changes {} again and again: {}", drift.object, drift.message);
+    warn!(reason = "DriftContested", "{note}");
+    if let Some(profile) = job.operator.store.profile(&job.key.namespace, &job.key.name) {
+        let note = cut(&note, MESSAGE_MAX);
+        job.operator.events.tell(&*profile, Event { reason: "DriftContested", kind: Kind::Warning, note });
+    }
+}
+
+/// What is different, and by whom; none where nothing is.
+async fn compare(job: &Job, manifest: &Manifest) -> Result<Option<Drift>, CallError> {
+    let (place, text, who) = (place(&manifest.id), job.text(manifest), job.account());
+    let Some(live) = job.operator.writer.get(&who, &place).await? else {
+        return Ok(Some(drift(&manifest.id, None, "it was deleted")));
+    };
+    let wanted = job.operator.writer.apply_as_source(&who, &place, &text, Claim::DryRun).await?;
+    let fields = differs(&live, &wanted);
+    let Some(first) = fields.first() else { return Ok(None) };
+    let mut message = fields.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = fields.len().saturating_sub(NAMED);
+    if more > 0 {
+        message = format!("{message} and {more} more");
+    }
+    let manager = manager(&live, first, SOURCE_FIELD_MANAGER);
+    Ok(Some(drift(&manifest.id, manager, &format!("different: {message}"))))
+}

@@ -1,0 +1,41 @@
+//! Where work that goes on beside the looks leaves what it came to.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::work::Loaded;
+use crate::gitops::sync::Found;
+
+/// What an action came to.
+pub struct Delivery {
+    /// In words of the engine.
+    pub found: Found,
+    /// The commit that was read, if one was.
+    pub loaded: Option<Arc<Loaded>>,
+}
+
+/// Where one action delivers to. A new action opens a new one, so that what an older one brings reaches nobody.
+#[derive(Clone, Default)]
+pub struct Slot(Arc<Mutex<Option<Delivery>>>);
+
+impl Slot {
+    /// A new place, in place of the one before.
+    pub fn open(&mut self) -> Self {
+        *self = Self::default();
+        self.clone()
+    }
+
+    /// Takes what is there.
+    pub fn take(&self) -> Option<Delivery> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Leaves it for the next look.
+    pub fn deliver(&self, delivery: Delivery) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(delivery);
+    }
+
+    /// Leaves again what was taken and could not be used.
+    pub fn give_back(&self, delivery: Delivery) {
+        self.deliver(delivery);
+    }
+}

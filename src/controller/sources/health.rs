@@ -1,0 +1,150 @@
+//! How the objects of a commit are, by lists of their kinds.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use super::work::{Job, Loaded, place};
+use crate::{
+    api::{
+        GROUP, PROFILE_LABEL,
+        source::{Rollout, SyncFailure},
+    },
+    cluster::{
+        call::CallError,
+        write::{Account, Place},
+    },
+    gitops::{
+        health::{Health as Judgement, health},
+        object::{Id, Manifest},
+        sync::Health,
+    },
+};
+
+/// Why an object is not healthy, as one word.
+const UNHEALTHY: &str = "Unhealthy";
+
+/// The kinds that are what they are as soon as they are there.
+const STATELESS: [(&str, &str); 15] = [
+    ("", "ConfigMap"),
+    ("", "Secret"),
+    ("", "ServiceAccount"),
+    ("", "LimitRange"),
+    ("", "Namespace"),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("networking.k8s.io", "Ingress"),
+    ("networking.k8s.io", "IngressClass"),
+    ("rbac.authorization.k8s.io", "Role"),
+    ("rbac.authorization.k8s.io", "RoleBinding"),
+    ("rbac.authorization.k8s.io", "ClusterRole"),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+    ("storage.k8s.io", "StorageClass"),
+    ("scheduling.k8s.io", "PriorityClass"),
+    ("landfall.dev", "Profile"),
+];
+
+/// Asks how the objects are.
+///
+/// # Errors
+/// The API server did not answer.
+pub async fn look(job: &Job, loaded: &Loaded) -> Result<Health, CallError> {
+    let mut found = Health::default();
+    let mut waiting = Vec::new();
+    for ((api_version, kind), manifests) in by_kind(&loaded.manifests) {
+        let live = live(job, &api_version, &kind, &manifests).await?;
+        for manifest in manifests {
+            let object = live.get(&manifest.id);
+            let judgement = health(object);
+            if let (GROUP, "Deployment", Some(object)) = (manifest.id.group(), kind.as_str(), object) {
+                found.rollouts.push(rollout(&manifest.id, object));
+            }
+            match judgement {
+                Judgement::Current => {}
+                Judgement::InProgress(sentence) => waiting.push(format!("{}: {sentence}", manifest.id)),
+                Judgement::Gone => waiting.push(format!("{} to be there", manifest.id)),
+                Judgement::Failed(sentence) => found.failures.push(failure(manifest, &sentence)),
+            }
+        }
+    }
+    let more = waiting.len().saturating_sub(1);
+    found.waiting_for = waiting.into_iter().next().map(|first| match more {
+        0 => first,
+        more => format!("{first} (and {more} more)"),
+    });
+    Ok(found)
+}
+
+type Kinds<'a> = BTreeMap<(String, String), Vec<&'a Manifest>>;
+
+fn by_kind(manifests: &[Manifest]) -> Kinds<'_> {
+    let stateless: BTreeSet<(&str, &str)> = STATELESS.into_iter().collect();
+    let mut kinds = Kinds::new();
+    for manifest in manifests {
+        if !stateless.contains(&(manifest.id.group(), manifest.id.kind.as_str())) {
+            let kind = (manifest.id.api_version.clone(), manifest.id.kind.clone());
+            kinds.entry(kind).or_default().push(manifest);
+        }
+    }
+    kinds
+}
+
+/// The objects of one kind, as they are.
+async fn live(
+    job: &Job,
+    api_version: &str,
+    kind: &str,
+    manifests: &[&Manifest],
+) -> Result<HashMap<Id, Value>, CallError> {
+    let account = job.account();
+    let labels = format!("{PROFILE_LABEL}={}", job.key.name);
+    let place = Place::named(api_version, kind, &job.key.namespace, "");
+    // A list of one object costs more than the object.
+    if manifests.len() > 1 {
+        let both = |object: Value| {
+            let object = with_kind(object, api_version, kind);
+            Id::of(&object).map(|id| (id, object))
+        };
+        match job.operator.writer.list(&account, &place, &labels, both).await {
+            Ok(objects) => return Ok(objects.into_iter().flatten().collect()),
+            Err(error) if error.is_forbidden() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    each(job, &account, manifests).await
+}
+
+async fn each(job: &Job, account: &Account, manifests: &[&Manifest]) -> Result<HashMap<Id, Value>, CallError> {
+    let mut live = HashMap::new();
+    for manifest in manifests {
+        if let Some(object) = job.operator.writer.get(account, &place(&manifest.id)).await? {
+            live.insert(manifest.id.clone(), object);
+        }
+    }
+    Ok(live)
+}
+
+/// Items of lists do not name their kind.
+fn with_kind(mut object: Value, api_version: &str, kind: &str) -> Value {
+    object["apiVersion"] = api_version.into();
+    object["kind"] = kind.into();
+    object
+}
+
+fn failure(manifest: &Manifest, message: &str) -> SyncFailure {
+    SyncFailure {
+        object: Some(manifest.id.to_string()),
+        file: Some(manifest.file.to_string()),
+        line: i64::try_from(manifest.line).ok(),
+        reason: UNHEALTHY.to_owned(),
+        message: crate::gitops::words::cut(message, 1000),
+    }
+}
+
+fn rollout(id: &Id, object: &Value) -> Rollout {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(ToOwned::to_owned);
+    Rollout {
+        deployment: format!("{}/{}", id.namespace.as_deref().unwrap_or_default(), id.name),
+        phase: text("/status/phase").unwrap_or_else(|| "Pending".to_owned()),
+        message: text("/status/error/message").or_else(|| text("/status/waitingFor")),
+    }
+}

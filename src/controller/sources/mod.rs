@@ -1,0 +1,368 @@
+//! One look at the source of a Profile: what the repository says, what that means, and what is begun.
+//!
+//! Fetching, writing and waiting go on beside the looks. What they come to is delivered to the next one, and what has to outlive
+//! this process is stored before anything is begun that rests on it.
+
+mod access;
+mod apply;
+mod correct;
+mod deliver;
+mod drift;
+mod fight;
+mod health;
+mod prepare;
+mod repositories;
+mod trouble;
+mod work;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+
+use self::{
+    access::Access,
+    deliver::{Delivery, Slot},
+    repositories::Following,
+    work::{Job, Loaded},
+};
+pub use self::{drift::Touched, repositories::Repositories};
+use super::{background::Running, operator::Operator};
+use crate::{
+    api::{
+        SYNC_ANNOTATION,
+        condition::{ConditionReason, ConditionStatus, ConditionType},
+        profile::{Profile, Target},
+        source::{DriftPolicy, Source, SourceStatus},
+    },
+    cluster::store::Key,
+    engine::moment::Moment,
+    gitops::{
+        sync::{Action, Drops, Found, InForce, Seen, State, Step, Suspects, Tip, Trouble, step},
+        words::{self, Conditions, Mood},
+    },
+    rollout::words::hexadecimal,
+};
+
+/// How soon something that has to be there first is looked for again.
+const BLOCKED_PAUSE: Duration = Duration::from_secs(5);
+
+/// How soon the credentials of a repository that does not answer are read again.
+const REFUSED_PAUSE: Duration = Duration::from_mins(1);
+
+/// The longest name that fits into a label.
+const LABEL_MAX: usize = 63;
+
+/// How long a step may last before its name is stored although nothing rests on it.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// What is remembered of one source between looks.
+#[derive(Default)]
+struct Memory {
+    state: State,
+    access: Option<Access>,
+    following: Option<Following>,
+    /// What is done about what somebody else changes.
+    drift: Option<DriftPolicy>,
+    /// The request by annotation, and the look that it asked for.
+    request: Option<(String, u64)>,
+    running: Option<Running>,
+    slot: Slot,
+    /// The commit that was read last.
+    fresh: Option<Arc<Loaded>>,
+    /// The commit that is in force.
+    loaded: Option<Arc<Loaded>>,
+    /// The status as it was decided last; it may not be stored yet.
+    status: Option<SourceStatus>,
+    /// Since when it is not.
+    untold: Option<Moment>,
+}
+
+/// All sources.
+pub struct Sources {
+    /// What is followed.
+    pub repositories: Repositories,
+    /// Who changed what.
+    pub touched: Touched,
+    memories: Mutex<HashMap<Key, Memory>>,
+}
+
+/// One half of a look at a Profile: what is to be stored, and what comes after.
+pub struct Half {
+    /// The status of the source.
+    pub status: SourceStatus,
+    /// What it means to other programs.
+    pub conditions: Conditions,
+    /// Whether it has to be stored now.
+    pub is_urgent: bool,
+    /// When to look again.
+    pub next: Option<Duration>,
+    /// What happened, for people.
+    pub event: Option<(&'static str, Mood, String)>,
+    begin: Begin,
+}
+
+/// What is begun when the status is stored.
+struct Begin {
+    memory: Memory,
+    step: Step,
+    found: Option<Found>,
+    job: Option<Job>,
+}
+
+impl Sources {
+    /// None yet.
+    pub fn new(repositories: Repositories) -> Self {
+        Self { repositories, touched: Touched::default(), memories: Mutex::default() }
+    }
+
+    /// Drops everything about a Profile that is gone, or has no source any more.
+    pub fn forget(&self, key: &Key) {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.touched.forget(key);
+    }
+
+    fn take(&self, key: &Key) -> Memory {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key).unwrap_or_default()
+    }
+
+    fn keep(&self, key: &Key, memory: Memory) {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), memory);
+    }
+}
+
+/// Looks at a source. What it decides counts when [`done`] is told that it is stored.
+pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source: &Source) -> Half {
+    let mut memory = operator.sources.take(key);
+    let now = super::operator::now();
+    let stored = profile.status.as_ref().and_then(|status| status.source.clone()).unwrap_or_default();
+    let before = memory.status.clone().unwrap_or_else(|| stored.clone());
+    let blocked = prepare(operator, key, &mut memory, (profile, source)).await;
+    let tip = memory.following.as_ref().map(Following::tip).unwrap_or_default();
+    let request = request(profile, &mut memory, before.handled_request.as_deref());
+    let settings = settings(profile, source);
+    let delivery = memory.slot.take();
+    let found = delivery.map(|Delivery { found, loaded }| {
+        memory.fresh = loaded.or(memory.fresh.take());
+        found
+    });
+    if memory.drift.replace(source.drift).is_some_and(|before| before != source.drift) {
+        operator.sources.touched.again(key);
+    }
+    let suspects = match source.drift {
+        DriftPolicy::Ignore => Suspects::None,
+        _ if memory.loaded.is_some() && operator.sources.touched.has(key, now) => Suspects::Some,
+        _ => Suspects::None,
+    };
+    let seen = Seen {
+        source,
+        status: &before,
+        now,
+        tip: &tip,
+        settings: &settings,
+        request: request.as_deref(),
+        blocked,
+        suspects,
+        found: found.clone(),
+    };
+    let step = step(memory.state.clone(), &seen);
+    let conditions = words::conditions(&step.state, &step.status, &seen);
+    let silent = memory.untold.map_or(0, |since| now.0.saturating_sub(since.0));
+    let is_urgent = step.is_urgent(&stored) || u128::from(silent) >= SILENCE.as_millis();
+    let next = next(&step, &seen, (is_urgent, step.status != stored));
+    let next = [next, operator.sources.touched.wake(key, now)].into_iter().flatten().min();
+    let event = words::event(&before, &step.status);
+    let status = step.status.clone();
+    let job = step.action.is_some().then(|| job(operator, key, (profile, source), &memory, &step));
+    if step.status == stored {
+        memory.untold = None;
+    } else if memory.untold.is_none() {
+        memory.untold = Some(now);
+    }
+    Half { status, conditions, is_urgent, next, event, begin: Begin { memory, step, found, job } }
+}
+
+/// When to look again: when it is time, when what is missing may be there, or when a step has lasted long enough to be told.
+fn next(step: &Step, seen: &Seen<'_>, (urgent, changed): (bool, bool)) -> Option<Duration> {
+    let blocked = seen.blocked.is_some().then_some(BLOCKED_PAUSE);
+    // A Secret that was mended tells nobody of it.
+    let refused = matches!(seen.tip, Tip::Failed(_)).then_some(REFUSED_PAUSE);
+    let untold = (changed && !urgent).then_some(SILENCE);
+    [step.next, blocked, refused, untold].into_iter().flatten().min()
+}
+
+/// Sees to it that everything is there that a look needs; says what is missing.
+async fn prepare(
+    operator: &Arc<Operator>,
+    key: &Key,
+    memory: &mut Memory,
+    (profile, source): (&Profile, &Source),
+) -> Option<Trouble> {
+    if source.suspend {
+        (memory.following, memory.access) = (None, None);
+        return None;
+    }
+    if key.name.len() > LABEL_MAX {
+        let message = format!("a Profile with a source has a name of at most {LABEL_MAX} characters: make another one");
+        return Some(Trouble { reason: ConditionReason::InvalidSpec, message });
+    }
+    let target = profile.spec.target.as_ref();
+    if target.is_some_and(|target| target.kubeconfig.is_some() || other_namespace(target, key)) {
+        let message = "spec.source is written to the Profile's own namespace, in this cluster: remove target.namespace and \
+                       target.kubeconfig, or make the Profile there";
+        return Some(Trouble { reason: ConditionReason::InvalidSpec, message: message.to_owned() });
+    }
+    let access = match Access::read(operator, key, source, memory.access.take()).await {
+        Ok(access) => access,
+        Err(trouble) => {
+            memory.following = None;
+            return Some(trouble);
+        }
+    };
+    let followed = access.followed(source);
+    memory.following = Some(operator.sources.repositories.follow(key, &followed, memory.following.take()));
+    memory.access = Some(access);
+    account(operator, key, profile).await.or_else(|| dependency(operator, key, source))
+}
+
+fn other_namespace(target: &Target, key: &Key) -> bool {
+    target.namespace.as_deref().is_some_and(|namespace| namespace != &*key.namespace)
+}
+
+/// Who writes.
+fn account_name(profile: &Profile) -> String {
+    let named = profile.spec.target.as_ref().and_then(|target| target.service_account.clone());
+    named.unwrap_or_else(|| crate::api::DEFAULT_SERVICE_ACCOUNT.to_owned())
+}
+
+async fn account(operator: &Operator, key: &Key, profile: &Profile) -> Option<Trouble> {
+    let name = account_name(profile);
+    let message = match operator.has_account(&key.namespace, &name).await {
+        Ok(true) => return None,
+        Ok(false) => {
+            format!("the service account {name} is missing in {}: run `landfall init {}`", key.namespace, key.namespace)
+        }
+        Err(error) => format!("whether the service account {name} exists cannot be told: {error}"),
+    };
+    Some(Trouble { reason: ConditionReason::Pending, message })
+}
+
+/// What of the Profiles that have to be in force first is not.
+fn dependency(operator: &Operator, key: &Key, source: &Source) -> Option<Trouble> {
+    let missing = source.depends_on.iter().find(|name| {
+        let profile = operator.store.profile(&key.namespace, name);
+        !profile.is_some_and(|profile| is_in_force(&profile))
+    })?;
+    let message = format!("the Profile {missing} is not in force yet");
+    Some(Trouble { reason: ConditionReason::DependencyNotReady, message })
+}
+
+fn is_in_force(profile: &Profile) -> bool {
+    let generation = profile.metadata.generation.unwrap_or(0);
+    let conditions = profile.status.iter().flat_map(|status| &status.conditions);
+    let of = if profile.spec.source.is_some() { ConditionType::Synced } else { ConditionType::Ready };
+    conditions
+        .into_iter()
+        .any(|one| one.type_ == of && one.status == ConditionStatus::True && one.observed_generation == generation)
+}
+
+/// The request by annotation, once the repository has been looked at because of it.
+fn request(profile: &Profile, memory: &mut Memory, handled: Option<&str>) -> Option<String> {
+    let asked = profile.metadata.annotations.as_ref().and_then(|all| all.get(SYNC_ANNOTATION))?;
+    let asked: String = asked.chars().take(256).collect();
+    if handled == Some(&asked) {
+        return Some(asked);
+    }
+    let Some(following) = &memory.following else { return Some(asked) };
+    if memory.request.as_ref().is_none_or(|(known, _)| *known != asked) {
+        memory.request = Some((asked.clone(), following.ask()));
+    }
+    let answered = memory.request.as_ref().is_some_and(|(_, number)| following.has_answered(*number));
+    answered.then_some(asked).or_else(|| handled.map(ToOwned::to_owned))
+}
+
+/// The digits of a digest.
+const DIGITS: usize = 32;
+
+/// The digest of everything but the files that has a part in what is written.
+fn settings(profile: &Profile, source: &Source) -> String {
+    let mut source = source.clone();
+    (source.suspend, source.drift, source.health_timeout) = (false, DriftPolicy::default(), None);
+    source.depends_on.clear();
+    source.webhook = None;
+    (source.git.interval, source.git.timeout, source.git.secret_ref) = (None, None, None);
+    // Types of ours always make a text.
+    let text = serde_json::to_string(&(source, &profile.spec.target, env!("CARGO_PKG_VERSION"))).unwrap_or_default();
+    hexadecimal(&Sha256::digest(text), DIGITS)
+}
+
+fn job(
+    operator: &Arc<Operator>,
+    key: &Key,
+    (profile, source): (&Profile, &Source),
+    memory: &Memory,
+    step: &Step,
+) -> Job {
+    let following = memory.following.as_ref();
+    Job {
+        operator: Arc::clone(operator),
+        key: key.clone(),
+        owner: profile.metadata.uid.clone().unwrap_or_default(),
+        account: account_name(profile),
+        source: source.clone(),
+        repository: following.map(|following| (following.remote().clone(), following.wanted().clone())),
+        commit: step.state.target.commit.clone(),
+        settings: step.state.target.settings.clone(),
+        inventory: step.status.inventory.clone().unwrap_or_default(),
+        loaded: if step.action == Some(Action::Correct) { memory.loaded.clone() } else { memory.fresh.clone() },
+    }
+}
+
+/// Whether a decision was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is, or there was nothing to store.
+    Yes,
+    /// It is not: nothing is begun, and the next look decides anew.
+    No,
+}
+
+/// Begins what was decided, once it is stored.
+pub fn done(operator: &Arc<Operator>, key: &Key, half: Half, stored: Stored) {
+    let Begin { mut memory, step, found, job } = half.begin;
+    if stored == Stored::No {
+        // What was delivered is delivered again.
+        if let Some(found) = found {
+            memory.slot.give_back(Delivery { found, loaded: None });
+        }
+        return operator.sources.keep(key, memory);
+    }
+    if half.is_urgent {
+        memory.untold = None;
+    }
+    if step.drops == Drops::Work {
+        memory.running = None;
+        memory.slot = Slot::default();
+    }
+    if step.in_force == InForce::Fresh {
+        memory.loaded.clone_from(&memory.fresh);
+        operator.sources.touched.want(key, memory.loaded.iter().flat_map(|loaded| loaded.ids()));
+    }
+    (memory.state, memory.status) = (step.state, Some(step.status));
+    if let (Some(action), Some(job)) = (step.action, job) {
+        memory.running = Some(begin(operator, key, &mut memory.slot, action, job));
+    }
+    operator.sources.keep(key, memory);
+}
+
+fn begin(operator: &Arc<Operator>, key: &Key, slot: &mut Slot, action: Action, job: Job) -> Running {
+    let (profiles, key) = (operator.profiles.clone(), key.clone());
+    let post = slot.open();
+    operator.background.begin(async move {
+        post.deliver(Box::pin(work::carry_out(action, job)).await);
+        profiles.add(key);
+    })
+}

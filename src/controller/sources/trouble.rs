@@ -1,0 +1,20 @@
+//! Failures of a repository as a status has them.
+
+use crate::{
+    api::condition::ConditionReason,
+    git::error::GitError,
+    gitops::{sync::Trouble, words::cut},
+    telemetry::chain,
+};
+
+/// The most bytes of a message.
+const MESSAGE_MAX: usize = 1000;
+
+/// What went wrong with a repository.
+pub fn trouble(error: &GitError) -> Trouble {
+    let reason = match error {
+        GitError::Denied { .. } => ConditionReason::AccessDenied,
+        _ => ConditionReason::FetchFailed,
+    };
+    Trouble { reason, message: cut(&chain(error), MESSAGE_MAX) }
+}

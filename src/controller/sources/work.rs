@@ -1,0 +1,166 @@
+//! What is carried out for a source beside the looks.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::{Value, value::RawValue};
+
+use super::{apply, correct, deliver::Delivery, health, prepare};
+use crate::{
+    api::{
+        PROFILE_LABEL, PROFILE_NAMESPACE_LABEL,
+        condition::ConditionReason,
+        source::{self, Source},
+    },
+    cluster::{
+        call::CallError,
+        store::Key,
+        write::{Account, Place},
+    },
+    controller::operator::Operator,
+    git::mirror::{Remote, Wanted},
+    gitops::{
+        inventory::Inventory,
+        object::{Id, Manifest},
+        plan::Plan,
+        sync::{Action, Found, Trouble},
+        words::cut,
+    },
+    telemetry::chain,
+};
+
+/// The most bytes of a message.
+pub const MESSAGE_MAX: usize = 1000;
+
+/// What is to be carried out, and for whom.
+pub struct Job {
+    /// What all looks share.
+    pub operator: Arc<Operator>,
+    /// The Profile.
+    pub key: Key,
+    /// Its uid.
+    pub owner: String,
+    /// The name of the service account that writes.
+    pub account: String,
+    /// The source.
+    pub source: Source,
+    /// The repository and what of it is wanted.
+    pub repository: Option<(Remote, Wanted)>,
+    /// The commit.
+    pub commit: String,
+    /// The digest of the settings.
+    pub settings: String,
+    /// The inventory as the status has it.
+    pub inventory: source::Inventory,
+    /// The commit as it was read, or for a correction the one that is in force.
+    pub loaded: Option<Arc<Loaded>>,
+}
+
+/// A commit that was read.
+pub struct Loaded {
+    /// The settings that it was read with.
+    pub settings: String,
+    /// The objects of each file by its path, with the hash of its content: a file that is the same is not read again.
+    pub files: HashMap<String, (String, Vec<Manifest>)>,
+    /// Its objects.
+    pub manifests: Vec<Manifest>,
+    /// What is to be done with them.
+    pub plan: Plan,
+    /// The objects that are looked after, before and after.
+    pub inventory: Inventory,
+    /// What the API server said of them when it was asked, by their number.
+    pub asked: Mutex<HashMap<usize, Before>>,
+}
+
+/// What was there before an object is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// The object, in this version.
+    Version(String),
+    /// It can only be told when it is written: its kind or its namespace comes with the commit.
+    Unknown,
+    /// An object that has to be deleted first, of this uid.
+    Replaced(String),
+}
+
+impl Loaded {
+    /// The objects.
+    pub fn ids(&self) -> impl Iterator<Item = Id> {
+        self.manifests.iter().map(|manifest| manifest.id.clone())
+    }
+
+    /// What was there before.
+    pub fn before(&self, index: usize) -> Option<Before> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned()
+    }
+}
+
+impl Job {
+    /// Who writes.
+    pub fn account(&self) -> Account {
+        Account::Service { namespace: self.key.namespace.to_string(), name: self.account.clone() }
+    }
+
+    /// An object as it is sent: with the labels by which it is found again, and without what an autoscaler sets.
+    pub fn text(&self, manifest: &Manifest) -> Box<RawValue> {
+        let mut object = manifest.object();
+        for (label, value) in self.labels(&manifest.id) {
+            object["metadata"]["labels"][label] = value.into();
+        }
+        let scaled = self.operator.sources.touched.sight(&self.key, &manifest.id).is_some_and(|sight| sight.scaled);
+        if scaled && let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.remove("replicas");
+        }
+        // The text of a value is always JSON.
+        RawValue::from_string(object.to_string()).unwrap_or_default()
+    }
+
+    /// The labels of everything that this source looks after.
+    pub fn labels(&self, id: &Id) -> BTreeMap<&'static str, String> {
+        let mut labels = BTreeMap::from([(PROFILE_LABEL, self.key.name.to_string())]);
+        if id.namespace.as_deref() != Some(&*self.key.namespace) {
+            labels.insert(PROFILE_NAMESPACE_LABEL, self.key.namespace.to_string());
+        }
+        labels
+    }
+}
+
+/// Where an object is.
+pub fn place(id: &Id) -> Place {
+    let Id { api_version, kind, namespace, name } = id.clone();
+    Place { api_version, kind, namespace, name }
+}
+
+/// Carries an action out.
+pub async fn carry_out(action: Action, job: Job) -> Delivery {
+    let found = match (action, job.loaded.clone()) {
+        (Action::Prepare, _) => return prepare::prepare(&job).await,
+        (_, None) => Found::Unreached(lost()),
+        (Action::Check, Some(loaded)) => apply::check(&job, &loaded).await,
+        (Action::Apply, Some(loaded)) => apply::apply(&job, &loaded).await,
+        (Action::Look, Some(loaded)) => match health::look(&job, &loaded).await {
+            Ok(health) => Found::Health(Box::new(health)),
+            Err(error) => Found::Unreached(unreached(&error)),
+        },
+        (Action::Prune, Some(loaded)) => apply::prune(&job, &loaded).await,
+        (Action::Correct, Some(loaded)) => correct::correct(&job, &loaded).await,
+    };
+    Delivery { found, loaded: None }
+}
+
+/// No action but the first is begun before a commit was read.
+fn lost() -> Trouble {
+    Trouble {
+        reason: ConditionReason::FetchFailed,
+        message: "what was read of the commit is lost: it is read again".to_owned(),
+    }
+}
+
+/// A call that failed for a reason that is nobody's fault.
+pub fn unreached(error: &CallError) -> Trouble {
+    Trouble { reason: ConditionReason::NoAnswer, message: cut(&chain(error), MESSAGE_MAX) }
+}
