@@ -42,3 +42,4 @@ cluster-forward: ## bring API server and gateway to loopback until Ctrl-C
 bench: ## measure; the results belong into benches/RESULTS.md
 	@benches/cluster.sh
 	@benches/rollouts.sh
+	@benches/sources.sh

@@ -106,7 +106,7 @@ fn what_is_switched_off_is_not_rendered() {
     assert!(optional.iter().all(|kind| !kinds.contains(*kind)), "{kinds:?}");
     let off = json!({
         "crds": {"install": false}, "serviceAccount": {"create": false, "name": "other"},
-        "metrics": {"service": {"enabled": false}}, "replicas": 2, "podDisruptionBudget": {"enabled": false},
+        "metrics": {"service": {"enabled": false}}, "gitops": {"webhooks": {"service": {"enabled": false}}}, "replicas": 2, "podDisruptionBudget": {"enabled": false},
     });
     let (kinds, _) = kinds_and_actors(&off);
     for kind in ["CustomResourceDefinition", "ServiceAccount", "Service", "PodDisruptionBudget"] {
@@ -240,8 +240,11 @@ fn confined(pod: &Pod) {
     assert_eq!(of_container.read_only_root_filesystem, Some(true));
     assert_eq!(of_container.allow_privilege_escalation, Some(false));
     assert_eq!(of_container.capabilities.as_ref().unwrap().drop, Some(vec!["ALL".to_owned()]));
-    // The only thing mounted is the token.
-    assert_eq!(spec.volumes.as_ref().map(Vec::len), Some(1));
+    // The only things mounted are the token and a directory of the pod's own.
+    let volumes = spec.volumes.as_deref().unwrap_or_default();
+    let of_pod = volumes.iter().filter(|volume| volume.empty_dir.is_some()).count();
+    let token = volumes.iter().filter(|volume| volume.projected.is_some()).count();
+    assert_eq!((of_pod, token, volumes.len()), (1, 1, 2));
 }
 
 /// The names of objects of the cluster that belong to the releases of this test.
@@ -330,6 +333,8 @@ async fn rights(world: &World, operator: &str) {
             ("list", group, "packages", "", "", ""),
             ("patch", group, "deployments", "status", "here", "web"),
             ("watch", "apps", "replicasets", "", "", ""),
+            ("watch", "", "configmaps", "", "here", ""),
+            ("list", "apps", "statefulsets", "", "", ""),
             ("watch", "gateway.networking.k8s.io", "gatewayclasses", "", "", ""),
             ("create", "events.k8s.io", "events", "", "here", ""),
             ("create", "", "secrets", "", "here", ""),
@@ -342,6 +347,8 @@ async fn rights(world: &World, operator: &str) {
             ("create", "apps", "replicasets", "", "here", ""),
             ("patch", "apps", "replicasets", "scale", "here", "web"),
             ("patch", "", "services", "", "here", "web"),
+            ("patch", "", "configmaps", "", "here", "web"),
+            ("watch", "", "secrets", "", "here", ""),
             ("delete", "", "pods", "", "here", "web"),
             ("patch", group, "deployments", "", "here", "web"),
             ("create", group, "deployments", "promote", "here", "web"),
@@ -362,6 +369,9 @@ async fn rights(world: &World, operator: &str) {
             ("delete", "", "configmaps", "", "here", "web"),
             ("patch", "gateway.networking.k8s.io", "httproutes", "", "here", "web"),
             ("create", "", "pods", "eviction", "here", "web"),
+            ("create", "apps", "statefulsets", "", "here", ""),
+            ("delete", group, "packages", "", "here", "web-1.0.0"),
+            ("patch", group, "deployments", "", "here", "web"),
         ],
         &[
             ("create", "apps", "replicasets", "", "default", ""),
@@ -370,7 +380,8 @@ async fn rights(world: &World, operator: &str) {
             ("create", "", "serviceaccounts", "", "here", ""),
             ("create", "rbac.authorization.k8s.io", "rolebindings", "", "here", ""),
             ("create", "rbac.authorization.k8s.io", "clusterrolebindings", "", "", ""),
-            ("patch", group, "deployments", "", "here", "web"),
+            ("create", group, "deployments", "promote", "here", "web"),
+            ("create", group, "profiles", "", "here", ""),
             ("create", group, "deployments", "record", "here", ""),
         ],
     );

@@ -99,6 +99,14 @@ unverified
 - apiGroups: ["", events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- with .Values.gitops.watch }}
+# What repositories contain.
+{{- range . }}
+- apiGroups: [{{ .group | quote }}]
+  resources: {{ toJson .resources }}
+  verbs: [list, watch]
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* What both policies look at. */}}

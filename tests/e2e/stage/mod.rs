@@ -79,6 +79,9 @@ impl Stage {
         Command::new(env!("CARGO_BIN_EXE_landfall"))
             .args(["operator", "--listen", "127.0.0.1:0", "--lease-name", lease, "--identity", "operator-0"])
             .args(["--lease-namespace", namespace, "--watch-namespace", namespace, "--log-format", "text"])
+            .arg("--local-repositories")
+            .arg("--data-dir")
+            .arg(std::env::temp_dir().join(format!("landfall-{namespace}-{lease}")))
             .env("RUST_LOG", "info,landfall=debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -98,6 +101,13 @@ impl Stage {
     pub fn restart_operator(&mut self) {
         self.kill_operator();
         self.start_operator();
+    }
+
+    /// Where the operator that was started last listens, as its log says.
+    pub fn http(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap();
+        let address = log.rsplit("listening address=").next().and_then(|rest| rest.lines().next());
+        address.expect("the operator listens").to_owned()
     }
 
     /// The host name of this stage's routes.
