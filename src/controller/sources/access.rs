@@ -18,6 +18,7 @@ use crate::{
         time_span::TimeSpan,
     },
     cluster::{
+        bring::passes,
         store::Key,
         write::{Account, Place},
     },
@@ -61,17 +62,31 @@ impl Access {
     ///
     /// # Errors
     /// What is missing, with the remedy.
-    pub async fn read(operator: &Operator, key: &Key, source: &Source, known: Option<Self>) -> Result<Self, Trouble> {
+    pub async fn read(
+        operator: &Operator,
+        account: &Account,
+        (key, source): (&Key, &Source),
+        known: Option<Self>,
+    ) -> Result<Self, Trouble> {
         let git = &source.git;
-        if let Some(known) = known
-            && (known.read.elapsed() < FRESH || git.secret_ref.is_none())
-            && known.git == *git
-        {
-            return Ok(known);
+        let known = known.filter(|known| known.git == *git);
+        if let Some(known) = known {
+            if known.read.elapsed() < FRESH || git.secret_ref.is_none() {
+                return Ok(known);
+            }
+            return match Self::anew(operator, account, (key, git)).await {
+                // What was read a moment ago is better than nothing.
+                Err(Trouble { reason: ConditionReason::NoAnswer, .. }) => Ok(known),
+                anew => anew,
+            };
         }
+        Self::anew(operator, account, (key, git)).await
+    }
+
+    async fn anew(operator: &Operator, account: &Account, (key, git): (&Key, &GitSource)) -> Result<Self, Trouble> {
         let wanted = wanted(git)?;
         let credentials = match &git.secret_ref {
-            Some(secret) => credentials(operator, &key.namespace, &secret.name).await?,
+            Some(secret) => credentials(operator, account, (&key.namespace, &secret.name)).await?,
             None => Credentials::default(),
         };
         let remote = Remote { url: git.url.clone(), credentials: Arc::new(credentials) };
@@ -107,21 +122,28 @@ fn wanted(git: &GitSource) -> Result<Wanted, Trouble> {
     })
 }
 
-async fn credentials(operator: &Operator, namespace: &str, name: &str) -> Result<Credentials, Trouble> {
-    let data = secret_data(operator, namespace, name).await?;
+async fn credentials(
+    operator: &Operator,
+    account: &Account,
+    (namespace, name): (&str, &str),
+) -> Result<Credentials, Trouble> {
+    let data = secret_data(operator, account, (namespace, name)).await?;
     let message = |error| format!("spec.source.git.secretRef {name}: {error}");
     Credentials::read(&data).map_err(|error| Trouble { reason: ConditionReason::AccessDenied, message: message(error) })
 }
 
-/// What a Secret holds. It is read with the operator's own rights, which every namespace gives for itself.
-async fn secret_data(operator: &Operator, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
+/// What a Secret holds, read as the account that writes: whoever may not read a Secret cannot have it sent to a server of theirs.
+async fn secret_data(
+    operator: &Operator,
+    account: &Account,
+    (namespace, name): (&str, &str),
+) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
     let place = Place::named("v1", "Secret", namespace, name);
     let denied = |message| Trouble { reason: ConditionReason::AccessDenied, message };
-    let secret: Option<Secret> = operator
-        .writer
-        .get_as(&Account::Own, &place)
-        .await
-        .map_err(|error| denied(format!("spec.source.git.secretRef: the Secret {name} cannot be read: {error}")))?;
+    let secret: Option<Secret> = operator.writer.get_as(account, &place).await.map_err(|error| {
+        let reason = if passes(&error) { ConditionReason::NoAnswer } else { ConditionReason::AccessDenied };
+        Trouble { reason, message: format!("spec.source.git.secretRef: the Secret {name} cannot be read: {error}") }
+    })?;
     let secret = secret.ok_or_else(|| {
         denied(format!(
             "spec.source.git.secretRef: there is no Secret {name} in {namespace}: make it, or name another one"

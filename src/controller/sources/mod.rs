@@ -38,7 +38,7 @@ use crate::{
         profile::{Profile, Target},
         source::{DriftPolicy, Source, SourceStatus},
     },
-    cluster::store::Key,
+    cluster::{store::Key, write::Account},
     engine::moment::Moment,
     gitops::{
         sync::{Action, Drops, Found, InForce, Seen, State, Step, Suspects, Tip, Trouble, step},
@@ -215,7 +215,11 @@ async fn prepare(
                        target.kubeconfig, or make the Profile there";
         return Some(Trouble { reason: ConditionReason::InvalidSpec, message: message.to_owned() });
     }
-    let access = match Access::read(operator, key, source, memory.access.take()).await {
+    if let Some(missing) = account(operator, key, profile).await {
+        return Some(missing);
+    }
+    let account = Account::Service { namespace: key.namespace.to_string(), name: account_name(profile) };
+    let access = match Access::read(operator, &account, (key, source), memory.access.take()).await {
         Ok(access) => access,
         Err(trouble) => {
             memory.following = None;
@@ -225,7 +229,7 @@ async fn prepare(
     let followed = access.followed(source);
     memory.following = Some(operator.sources.repositories.follow(key, &followed, memory.following.take()));
     memory.access = Some(access);
-    account(operator, key, profile).await.or_else(|| dependency(operator, key, source))
+    dependency(operator, key, source)
 }
 
 fn other_namespace(target: &Target, key: &Key) -> bool {
