@@ -38,8 +38,9 @@ const TRIES: u32 = 20;
 /// The longest answer, in bytes.
 const BODY_MAX: usize = 1 << 16;
 
-/// Connections that are kept for the next request.
-const IDLE_MAX: usize = 64;
+/// Connections that are kept for the next request: as many as there may be at a time. One that is closed keeps its port for a
+/// minute, and clients that catch up after they were late would use up all ports there are.
+const IDLE_MAX: usize = UNDER_WAY_MAX;
 
 /// Where requests go.
 struct Goal {

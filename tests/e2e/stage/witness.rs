@@ -137,6 +137,23 @@ impl Witness {
         }
     }
 
+    /// As [`Witness::until`], of the status as it is now: one that another one has followed already does not count.
+    pub async fn until_now(&mut self, is: impl Fn(&DeploymentStatus) -> bool) {
+        loop {
+            let mut newest = Some(self.next().await);
+            let mut status = None;
+            while let Some(event) = newest {
+                if let Sight::Status(seen) = event.sight {
+                    status = Some(seen);
+                }
+                newest = self.news.try_recv().ok();
+            }
+            if status.is_some_and(|status| is(&status)) {
+                return;
+            }
+        }
+    }
+
     /// All that has been seen so far. What another watch has yet to give may be missing in it.
     pub fn seen(&self) -> Vec<Event> {
         let mut log = self.log.lock().unwrap().clone();

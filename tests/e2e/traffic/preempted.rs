@@ -23,6 +23,9 @@ const STRATEGY: &str = "{scaleDownDelay: 2s, canary: {initialPercentage: 30, inc
 /// The step that gives the first weight; before it there are only pods.
 const PREPARED: i32 = 3;
 
+/// How many versions are made at a time.
+const AHEAD: u32 = 12;
+
 /// How often a version may come too late for its moment, on a machine that is busy with something else.
 const LATE: usize = 10;
 
@@ -74,7 +77,8 @@ async fn preempt(test: &str, moments: &[Moment]) {
     stage.apply(&manifests::profile_settling(STRATEGY, SETTLE)).await;
     begin(&stage).await;
     let load = Load::start(&stage.host(), RATE).await;
-    let mut chain = Chain { witness: Witness::new(&stage), stage, version: 1, arrivals: Vec::new() };
+    let mut chain = Chain { witness: Witness::new(&stage), stage, version: 1, prepared: 2, arrivals: Vec::new() };
+    chain.prepare_ahead().await;
     chain.witness.until(|status| is_stable(status, "1.0.0")).await;
     chain.newer(json!({})).await;
     for moment in moments {
@@ -100,13 +104,24 @@ struct Chain {
     witness: Witness,
     /// The one that is wanted.
     version: u32,
+    /// The newest one that can be.
+    prepared: u32,
     arrivals: Vec<Arrival>,
 }
 
 impl Chain {
-    /// The next version can be wanted.
-    async fn prepare(&self) {
-        self.stage.package(&named(self.version + 1)).await;
+    /// The next version can be wanted, and some more: a moment does not wait for a Package to be applied.
+    async fn prepare(&mut self) {
+        if self.version == self.prepared {
+            self.prepare_ahead().await;
+        }
+    }
+
+    async fn prepare_ahead(&mut self) {
+        for _ in 0..AHEAD {
+            self.prepared += 1;
+            self.stage.package(&named(self.prepared)).await;
+        }
     }
 
     /// Wants the next version, and returns the status that the object had when it arrived.
@@ -130,7 +145,7 @@ impl Chain {
                 let step = status.current_step.as_ref().map_or(0, |current| current.number);
                 status.phase == Some(Phase::Succeeded) || (!returns(status) && step > moment.last)
             };
-            self.witness.until(|status| is_about(status) && ((moment.is)(status) || is_over(status))).await;
+            self.witness.until_now(|status| is_about(status) && ((moment.is)(status) || is_over(status))).await;
             let found = self.newer(json!({})).await;
             self.arrivals.extend(Arrival::at(&found));
             if (moment.is)(&found) {
