@@ -2,13 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::{Value, json};
 
-use crate::api::GROUP;
+use crate::{
+    api::GROUP,
+    kinds::workload::hash::{canonical, encode},
+};
 
-/// The characters of a digest: no vowels, so that no words come about, and nothing that looks like another one.
-const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// The length of a digest.
 const DIGEST_LENGTH: usize = 20;
 
@@ -99,7 +99,7 @@ impl Manifest {
             metadata.remove("namespace");
         }
         let text = canonical(&object);
-        Self { id, file, line, digest: encode(&text), text: text.into() }
+        Self { id, file, line, digest: encode(&text, DIGEST_LENGTH), text: text.into() }
     }
 
     /// What is sent to the API server, as canonical JSON. The namespace is not in it: it stands in the address.
@@ -119,30 +119,5 @@ impl Manifest {
 
 /// The digest of a value: the beginning of the sha256 of its canonical JSON.
 pub fn digest(value: &Value) -> String {
-    encode(&canonical(value))
-}
-
-/// The JSON of a value with sorted keys and without white space, however the value keeps its keys.
-fn canonical(value: &Value) -> String {
-    sorted(value).to_string()
-}
-
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_unstable_by_key(|(key, _)| *key);
-            Value::Object(entries.into_iter().map(|(key, inner)| (key.clone(), sorted(inner))).collect::<Map<_, _>>())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
-        other => other.clone(),
-    }
-}
-
-fn encode(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    let number = digest.iter().take(16).fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
-    let digits = std::iter::successors(Some(number), |number| Some(number / 27)).map(|number| number % 27);
-    let character = |digit: u128| ALPHABET.get(usize::try_from(digit).ok()?).map(|c| char::from(*c));
-    digits.take(DIGEST_LENGTH).filter_map(character).collect()
+    encode(&canonical(value), DIGEST_LENGTH)
 }

@@ -1,5 +1,6 @@
 //! What is wrong with a file or an object of a commit.
 
+use super::words::cut;
 use crate::api::source::SyncFailure;
 
 /// The most bytes of a message in a status.
@@ -40,21 +41,11 @@ impl From<Problem> for SyncFailure {
     fn from(problem: Problem) -> Self {
         let Problem { file, line, object, reason, message } = problem;
         Self {
-            object: object.map(|object| cut(object, OBJECT_MAX)),
-            file: Some(cut(file, MESSAGE_MAX)),
+            object: object.map(|object| cut(&object, OBJECT_MAX)),
+            file: Some(cut(&file, MESSAGE_MAX)),
             line: i64::try_from(line).ok(),
             reason: reason.to_owned(),
-            message: cut(message, MESSAGE_MAX),
+            message: cut(&message, MESSAGE_MAX),
         }
     }
-}
-
-/// The text, or its beginning where it is longer.
-fn cut(mut text: String, max: usize) -> String {
-    if text.len() > max {
-        let end = (0..=max - '…'.len_utf8()).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }

@@ -1,21 +1,10 @@
 //! What a source says of itself: its phase, what it waits for, and its conditions.
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-
 use super::sync::{Seen, Stage, State, Tip, Trouble};
-use crate::{
-    api::{
-        condition::{ConditionReason, ConditionStatus},
-        source::{SourcePhase, SourceStatus, SyncResult},
-    },
-    engine::moment::Moment,
+use crate::api::{
+    condition::{ConditionReason, ConditionStatus},
+    source::{SourcePhase, SourceStatus, SyncResult},
 };
-
-/// A time as statuses have it.
-pub fn time(moment: Moment) -> Time {
-    let seconds = i64::try_from(moment.0 / 1000).unwrap_or(i64::MAX);
-    Time(Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX))
-}
 
 /// A number as statuses have it.
 pub fn count(number: usize) -> i32 {
@@ -31,6 +20,11 @@ pub fn cut(text: &str, most: usize) -> String {
     format!("{}…", &text[..end])
 }
 
+/// The beginning of a commit's hash.
+fn short(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
+}
+
 /// What became of the last sync; none while it is under way, or where there was none.
 pub(super) fn last(status: &SourceStatus) -> Option<SyncResult> {
     status.last_sync.as_ref().and_then(|sync| sync.result)
@@ -38,7 +32,6 @@ pub(super) fn last(status: &SourceStatus) -> Option<SyncResult> {
 
 /// How far a source is, and what it waits for.
 pub(super) fn phase(state: &State, status: &SourceStatus, seen: &Seen<'_>) -> (SourcePhase, Option<String>) {
-    let short = |commit: &str| commit.get(..7).unwrap_or(commit).to_owned();
     let said = |phase, sentence: String| (phase, Some(cut(&sentence, 1000)));
     match state.stage {
         Stage::Preparing => {
@@ -154,7 +147,7 @@ pub fn conditions(state: &State, status: &SourceStatus, seen: &Seen<'_>) -> Cond
 }
 
 fn in_force(status: &SourceStatus) -> String {
-    let commit = status.applied.as_ref().map(|commit| commit.id.get(..7).unwrap_or(&commit.id).to_owned());
+    let commit = status.applied.as_ref().map(|commit| short(&commit.id));
     let count = status.inventory.as_ref().map_or(0, |inventory| inventory.count);
     format!("Commit {} is in force: {count} objects.", commit.unwrap_or_default())
 }
@@ -167,7 +160,7 @@ pub fn event(before: &SourceStatus, after: &SourceStatus) -> Option<(&'static st
     if known == Some((&last.commit, last.result, &last.message)) {
         return None;
     }
-    let commit = last.commit.get(..7).unwrap_or(&last.commit);
+    let commit = short(&last.commit);
     let counts = last.counts;
     let message = last.message.as_deref().unwrap_or_default();
     Some(match last.result? {

@@ -1,6 +1,6 @@
 //! The objects of a commit asked about, written, and deleted.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use futures::{StreamExt, stream};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::{
     prepare,
-    work::{Before, Job, Loaded, MESSAGE_MAX, place as place_of, unreached},
+    work::{Before, Job, Loaded, MESSAGE_MAX, failure as failure_of, place as place_of, unreached},
 };
 use crate::{
     api::{
@@ -46,21 +46,17 @@ enum Trouble {
 
 /// Asks the API server whether it would take the objects that are to be written.
 pub async fn check(job: &Job, loaded: &Loaded) -> Found {
-    let asked = Mutex::new(Vec::new());
+    let mut asked = Vec::new();
     let troubles = each(
         &loaded.plan.apply,
         |index| async move {
             let manifest = &loaded.manifests[index];
             Ok((index, ask(job, loaded, manifest).await?))
         },
-        |answer| asked.lock().unwrap_or_else(PoisonError::into_inner).push(answer),
+        |answer| asked.push(answer),
     )
     .await;
-    loaded
-        .asked
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .extend(asked.into_inner().unwrap_or_else(PoisonError::into_inner));
+    loaded.asked.lock().unwrap_or_else(PoisonError::into_inner).extend(asked);
     match troubles {
         // Before the first object is written it is known that it may be there.
         Ok(failures) if failures.is_empty() => match prepare::keep(job, &loaded.inventory).await {
@@ -198,13 +194,7 @@ fn failure(manifest: &Manifest, reason: &str, message: &str) -> SyncFailure {
     } else {
         message
     };
-    SyncFailure {
-        object: Some(manifest.id.to_string()),
-        file: Some(manifest.file.to_string()),
-        line: i64::try_from(manifest.line).ok(),
-        reason: reason.to_owned(),
-        message: cut(message, MESSAGE_MAX),
-    }
+    failure_of(manifest, reason, message)
 }
 
 /// Writes the objects, stage by stage. What comes after a stage in which something was refused is not written.
@@ -315,24 +305,24 @@ async fn established(job: &Job, manifest: &Manifest) -> Result<(), Trouble> {
 
 /// Deletes what is no longer wanted, the other way round.
 pub async fn prune(job: &Job, loaded: &Loaded) -> Found {
-    let mut inventory = match prepare::read(job).await {
+    let inventory = match prepare::read(job).await {
         Ok(inventory) => inventory,
         Err(trouble) => return Found::Unreached(trouble),
     };
-    let (mut counts, mut failures) = (SyncCounts::default(), Vec::new());
+    let (mut counts, mut failures, mut gone) = (SyncCounts::default(), Vec::new(), Vec::new());
     for stage in prune_stages(&loaded.plan.prune) {
         for entry in stage.into_iter().filter_map(|index| loaded.plan.prune.get(index)) {
             match delete(job, entry).await {
                 Ok(deleted) => {
                     counts.pruned += i32::from(deleted == Deleted::Yes);
-                    inventory = inventory.cut([&entry.id]);
+                    gone.push(&entry.id);
                 }
                 Err(error) => failures.push(left(entry, &error)),
             }
         }
     }
     counts.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
-    match end(job, Applied { counts, failures, ..Applied::default() }, inventory).await {
+    match end(job, Applied { counts, failures, ..Applied::default() }, inventory.cut(gone)).await {
         Found::Applied(applied) => Found::Pruned(applied),
         other => other,
     }

@@ -33,9 +33,4 @@ impl Slot {
     pub fn deliver(&self, delivery: Delivery) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(delivery);
     }
-
-    /// Leaves again what was taken and could not be used.
-    pub fn give_back(&self, delivery: Delivery) {
-        self.deliver(delivery);
-    }
 }

@@ -4,12 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::work::{Job, Loaded, place};
+use super::work::{Job, Loaded, failure, place};
 use crate::{
-    api::{
-        GROUP, PROFILE_LABEL,
-        source::{Rollout, SyncFailure},
-    },
+    api::{GROUP, PROFILE_LABEL, source::Rollout},
     cluster::{
         call::CallError,
         write::{Account, Place},
@@ -62,7 +59,7 @@ pub async fn look(job: &Job, loaded: &Loaded) -> Result<Health, CallError> {
                 Judgement::Current => {}
                 Judgement::InProgress(sentence) => waiting.push(format!("{}: {sentence}", manifest.id)),
                 Judgement::Gone => waiting.push(format!("{} to be there", manifest.id)),
-                Judgement::Failed(sentence) => found.failures.push(failure(manifest, &sentence)),
+                Judgement::Failed(sentence) => found.failures.push(failure(manifest, UNHEALTHY, &sentence)),
             }
         }
     }
@@ -128,16 +125,6 @@ fn with_kind(mut object: Value, api_version: &str, kind: &str) -> Value {
     object["apiVersion"] = api_version.into();
     object["kind"] = kind.into();
     object
-}
-
-fn failure(manifest: &Manifest, message: &str) -> SyncFailure {
-    SyncFailure {
-        object: Some(manifest.id.to_string()),
-        file: Some(manifest.file.to_string()),
-        line: i64::try_from(manifest.line).ok(),
-        reason: UNHEALTHY.to_owned(),
-        message: crate::gitops::words::cut(message, 1000),
-    }
 }
 
 fn rollout(id: &Id, object: &Value) -> Rollout {

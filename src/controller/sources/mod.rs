@@ -340,7 +340,7 @@ pub fn done(operator: &Arc<Operator>, key: &Key, half: Half, stored: Stored) {
     if stored == Stored::No {
         // What was delivered is delivered again.
         if let Some(found) = found {
-            memory.slot.give_back(Delivery { found, loaded: None });
+            memory.slot.deliver(Delivery { found, loaded: None });
         }
         return operator.sources.keep(key, memory);
     }

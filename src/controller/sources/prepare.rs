@@ -43,7 +43,7 @@ use crate::{
         tree::Revision,
         words,
     },
-    rollout::words::hexadecimal,
+    rollout::words::{hexadecimal, time},
 };
 
 /// Why there is nothing to go on with.
@@ -229,7 +229,7 @@ fn commit(revision: &Revision) -> Commit {
         id: revision.id.clone(),
         author: words::cut(&revision.author, 250),
         message: words::cut(first, 250),
-        time: Some(words::time(crate::engine::moment::Moment(seconds * 1000))),
+        time: Some(time(crate::engine::moment::Moment(seconds * 1000))),
     }
 }
 

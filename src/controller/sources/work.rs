@@ -12,7 +12,7 @@ use crate::{
     api::{
         PROFILE_LABEL, PROFILE_NAMESPACE_LABEL,
         condition::ConditionReason,
-        source::{self, Source},
+        source::{self, Source, SyncFailure},
     },
     cluster::{
         call::CallError,
@@ -157,6 +157,17 @@ fn lost() -> Trouble {
     Trouble {
         reason: ConditionReason::FetchFailed,
         message: "what was read of the commit is lost: it is read again".to_owned(),
+    }
+}
+
+/// Why an object is refused, with the place where it stands.
+pub fn failure(manifest: &Manifest, reason: &str, message: &str) -> SyncFailure {
+    SyncFailure {
+        object: Some(manifest.id.to_string()),
+        file: Some(manifest.file.to_string()),
+        line: i64::try_from(manifest.line).ok(),
+        reason: reason.to_owned(),
+        message: cut(message, MESSAGE_MAX),
     }
 }
 

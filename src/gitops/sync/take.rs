@@ -10,6 +10,7 @@ use crate::{
         time_span::TimeSpan,
     },
     gitops::words,
+    rollout::words::time,
 };
 
 /// How long objects may take to become healthy where the spec does not say.
@@ -85,7 +86,7 @@ impl Step {
         }
         self.status.last_sync = Some(Sync {
             commit: commit.id.clone(),
-            started_at: Some(words::time(self.state.since)),
+            started_at: Some(time(self.state.since)),
             counts: SyncCounts { unchanged: words::count(*unchanged), ..SyncCounts::default() },
             ..Sync::default()
         });
@@ -239,9 +240,9 @@ impl Step {
         let own = |sync: &Sync| self.state.stage != Stage::Preparing && sync.commit == commit;
         let sync = self.status.last_sync.take().filter(own);
         let mut sync =
-            sync.unwrap_or_else(|| Sync { commit, started_at: Some(words::time(self.state.since)), ..Sync::default() });
+            sync.unwrap_or_else(|| Sync { commit, started_at: Some(time(self.state.since)), ..Sync::default() });
         sync.result = Some(result);
-        sync.completed_at = Some(words::time(seen.now));
+        sync.completed_at = Some(time(seen.now));
         sync.duration_ms = i64::try_from(seen.now.0.saturating_sub(self.state.since.0)).ok();
         sync.message = message;
         let history = &mut self.status.history;

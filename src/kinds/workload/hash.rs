@@ -103,7 +103,7 @@ pub fn inputs_digest(content: &str, namespace: &str, overrides: Option<&Override
 }
 
 /// The JSON of a value with sorted keys and without white space, however the value keeps its keys.
-fn canonical(value: &Value) -> String {
+pub fn canonical(value: &Value) -> String {
     sorted(value).to_string()
 }
 
@@ -124,8 +124,8 @@ fn hex(text: &str) -> String {
     nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect()
 }
 
-/// The first characters of the sha256 of a text, in [`ALPHABET`].
-fn encode(text: &str, length: usize) -> String {
+/// The first characters of the sha256 of a text, in an alphabet without vowels.
+pub fn encode(text: &str, length: usize) -> String {
     let digest = Sha256::digest(text.as_bytes());
     let number = digest.iter().take(16).fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
     let digits = std::iter::successors(Some(number), |number| Some(number / 27)).map(|number| number % 27);
