@@ -2,7 +2,7 @@
 //! ready pod to the next weight. Prints Markdown tables for `benches/RESULTS.md`.
 //!
 //! Run by `make bench`, inside the network of a cluster with pretended nodes. The floor is a plain client that makes only
-//! the writes that no rollout can do without, in the same run.
+//! the writes that no rollout can do without, in the same run. With `--plain=DIRECTORY` it is nothing but the floor of a source.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,9 +14,12 @@
 )]
 #![allow(clippy::cast_precision_loss, reason = "counts and times stay far below 2^52")]
 
+mod plain;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -57,6 +60,10 @@ async fn main() {
         let given = arguments.iter().find_map(|argument| argument.strip_prefix(&format!("--{name}=")));
         given.map_or(default, |text| text.parse().expect("a count is a number"))
     };
+    if let Some(directory) = arguments.iter().find_map(|argument| argument.strip_prefix("--plain=")) {
+        let client = Client::try_default().await.expect("a cluster: run this with `make bench`");
+        return plain::plain(&client, Path::new(directory)).await;
+    }
     let bench = Bench::start().await;
     if count("rollouts", 300) > 0 {
         bench.rollouts(count("rollouts", 300)).await;

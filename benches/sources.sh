@@ -8,6 +8,7 @@ CLUSTER=bench
 export CLUSTER
 if [ "${1:-}" != inside ]; then
   cargo build --release --locked
+  cargo bench --locked --bench rollouts --no-run
   trap '$cluster down >/dev/null 2>&1 || true' EXIT
   $cluster up >/dev/null
   $cluster exec -- "$0" inside
@@ -132,9 +133,12 @@ used=$(ticks)
 sleep 60
 echo "| nothing changes for 60 s | 60 | $(minus "$(ticks)" "$used") | $(peak) |"
 
+kill "$operator"; wait "$operator" || true
+operator=''
+cargo bench --quiet --locked --offline --bench rollouts -- --plain="$work/tree/all"
+
 if [ "$profiles" -gt 0 ]; then
-  kill "$operator"; wait "$operator" || true
-  kubectl delete namespace one --wait=false >/dev/null
+  kubectl delete namespace one plain --timeout=600s >/dev/null
   prepare many
   start
   number=0

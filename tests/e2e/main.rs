@@ -17,5 +17,6 @@ mod rollout;
 mod stage;
 mod traffic;
 mod validation;
+mod why;
 mod workload;
 mod world;

@@ -33,6 +33,7 @@ pub struct World {
 impl World {
     /// Connects and makes the namespace. The name ends with the process id: two runs never meet.
     pub async fn new(test: &str) -> Self {
+        crate::why::remember();
         landfall::cluster::connect::install_tls_provider();
         let client = Client::try_default().await.expect("these tests need a cluster: run them with `make test`");
         let namespace = format!("e2e-{test}-{}", std::process::id());

@@ -298,6 +298,7 @@ impl Drop for Stage {
             for line in tail.into_iter().rev() {
                 eprintln!("operator: {line}");
             }
+            eprintln!("failed: {}", crate::why::why());
         }
     }
 }
