@@ -42,6 +42,10 @@ const BODY_MAX: usize = 1 << 16;
 /// minute, and clients that catch up after they were late would use up all ports there are.
 const IDLE_MAX: usize = UNDER_WAY_MAX;
 
+/// How long a connection is kept without a request. The gateway closes one after a minute, and a request that meets the close
+/// on its way fails, as any client's would: a third of that leaves a busy machine time to notice.
+const IDLE: Duration = Duration::from_secs(20);
+
 /// Where requests go.
 struct Goal {
     url: String,
@@ -232,6 +236,7 @@ impl Goal {
         Client::builder(TokioExecutor::new())
             .retry_canceled_requests(false)
             .pool_max_idle_per_host(self.kept)
+            .pool_idle_timeout(IDLE)
             .build_http()
     }
 
