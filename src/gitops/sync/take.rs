@@ -144,7 +144,10 @@ impl Step {
             }
             return self.succeed(seen);
         };
-        self.status.waiting_for = Some(waiting_for.clone());
+        // What moves is looked at again soon: others wait for its end.
+        if self.status.waiting_for.replace(waiting_for.clone()).is_some_and(|before| before != waiting_for) {
+            self.state.looks = self.state.looks.min(1);
+        }
         let limit = seen.source.health_timeout.map_or(HEALTH_TIMEOUT, TimeSpan::as_duration);
         if self.state.verified_since.unwrap_or(seen.now).after(limit) <= seen.now {
             let message = format!("after {} s still waiting for {waiting_for}", limit.as_secs());

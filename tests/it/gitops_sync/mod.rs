@@ -117,6 +117,22 @@ fn health_that_never_comes_fails_the_sync_deletes_nothing_and_health_that_comes_
 }
 
 #[test]
+fn health_that_comes_object_by_object_is_seen_soon_after_the_last_one() {
+    let names = ["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"];
+    let mut world = in_force(&[("a0", "1")]);
+    let objects: Vec<_> = names.iter().map(|name| (*name, "1")).collect();
+    let second = world.push(Content { healthy_after: None, ..content(&objects) });
+    world.until("waiting", |world| world.status.phase == Some(SourcePhase::Verifying));
+    let mut last = world.now;
+    for name in names {
+        last += 3_000;
+        world.cluster.get_mut(&id(name)).unwrap().healthy_at = Some(last);
+    }
+    world.until("in force", |world| world.is_in_force(&second));
+    assert!(world.now - last <= 3_000, "{} ms after the last one", world.now - last);
+}
+
+#[test]
 fn a_process_that_is_killed_in_the_middle_of_writing_or_deleting_goes_on_where_it_was() {
     for action in [Action::Apply, Action::Prune] {
         let mut world = in_force(&[("a0", "1"), ("a1", "1"), ("b0", "1"), ("b1", "1")]);
