@@ -2,7 +2,8 @@
 //! ready pod to the next weight. Prints Markdown tables for `benches/RESULTS.md`.
 //!
 //! Run by `make bench`, inside the network of a cluster with pretended nodes. The floor is a plain client that makes only
-//! the writes that no rollout can do without, in the same run. With `--plain=DIRECTORY` it is nothing but the floor of a source.
+//! the writes that no rollout can do without, in the same run. With `--plain=DIRECTORY` it is nothing but the floor of a
+//! source, with `--profiles=FILE` nothing but Profiles that are applied in the namespace `many`, until all are in force.
 
 #![allow(
     clippy::unwrap_used,
@@ -60,9 +61,16 @@ async fn main() {
         let given = arguments.iter().find_map(|argument| argument.strip_prefix(&format!("--{name}=")));
         given.map_or(default, |text| text.parse().expect("a count is a number"))
     };
-    if let Some(directory) = arguments.iter().find_map(|argument| argument.strip_prefix("--plain=")) {
+    let path = |name| arguments.iter().find_map(|argument| argument.strip_prefix(name)).map(Path::new);
+    if path("--plain=").or(path("--profiles=")).is_some() {
         let client = Client::try_default().await.expect("a cluster: run this with `make bench`");
-        return plain::plain(&client, Path::new(directory)).await;
+        if let Some(directory) = path("--plain=") {
+            plain::plain(&client, directory).await;
+        }
+        if let Some(file) = path("--profiles=") {
+            plain::profiles(&client, file, "many").await;
+        }
+        return;
     }
     let bench = Bench::start().await;
     if count("rollouts", 300) > 0 {
