@@ -171,7 +171,7 @@ impl Renderers {
             .map_err(RunError::Storage)?;
         let (output, complaints) = (child.stdout.take(), child.stderr.take());
         let work = async {
-            let (output, complaints) = tokio::join!(read(output, OUTPUT_MAX), read(complaints, COMPLAINTS_MAX));
+            let (output, complaints) = tokio::join!(read(output, OUTPUT_MAX), listen(complaints, COMPLAINTS_MAX));
             Ok::<_, io::Error>((child.wait().await?, output?, complaints?))
         };
         match tokio::time::timeout(DEADLINE, work).await {
@@ -193,6 +193,15 @@ impl RunError {
             other => other,
         }
     }
+}
+
+/// The beginning of what was complained of. The rest is listened to as well: it may be a warning of a program that goes on.
+async fn listen(stream: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<Vec<u8>> {
+    let mut beginning = Vec::new();
+    let Some(mut stream) = stream else { return Ok(beginning) };
+    (&mut stream).take(most).read_to_end(&mut beginning).await?;
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+    Ok(beginning)
 }
 
 /// The digest of a file.
@@ -219,8 +228,8 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<O
     Ok((all.len() as u64 <= most).then_some(all))
 }
 
-fn judge(status: ExitStatus, output: Option<Vec<u8>>, complaints: &Option<Vec<u8>>) -> Result<String, RunError> {
-    let said = String::from_utf8_lossy(complaints.as_deref().unwrap_or_default()).into_owned();
+fn judge(status: ExitStatus, output: Option<Vec<u8>>, complaints: &[u8]) -> Result<String, RunError> {
+    let said = String::from_utf8_lossy(complaints).into_owned();
     let is_out_of_memory = ["out of memory", "cannot allocate memory"].iter().any(|words| said.contains(words));
     match (status.success(), output) {
         (_, None) => Err(RunError::Output),

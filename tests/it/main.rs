@@ -37,6 +37,7 @@ mod random_stories;
 mod records;
 mod refusals;
 mod release;
+mod renderers;
 mod rivals;
 mod rollout;
 mod sample;

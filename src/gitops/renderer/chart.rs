@@ -42,7 +42,7 @@ pub fn closure(tree: &Tree<'_>, directory: &str, values: &[String]) -> Result<(C
                 named.push(entry.path.clone());
             }
             Ok(Found::Directory(_)) => {
-                problems.push(Problem::new(&field, 1, MISSING, "this is a directory: name a file"))
+                problems.push(Problem::new(&field, 1, MISSING, "this is a directory: name a file"));
             }
             Err(problem) => problems.push(problem),
         }
@@ -74,7 +74,8 @@ fn missing(tree: &Tree<'_>, directory: &str, (path, document): (&str, &Document)
     let is_there = tree.below(&charts).any(|entry| {
         let inside = entry.path.get(charts.len() + 1..).unwrap_or_default();
         inside.strip_prefix(name).is_some_and(|rest| {
-            rest.starts_with('/') || (rest.starts_with('-') && rest.ends_with(".tgz") && !rest.contains('/'))
+            rest.starts_with('/')
+                || (rest.starts_with('-') && rest.strip_suffix(".tgz").is_some() && !rest.contains('/'))
         })
     });
     let message = "nothing is fetched from elsewhere: run `helm dependency build`, and commit the directory charts";

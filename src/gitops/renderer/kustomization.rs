@@ -106,7 +106,7 @@ impl<'l> Walk<'l> {
         }
         for field in ["patches", "patchesJson6902", "replacements"] {
             at.each(&format!("/{field}"), |pointer| {
-                at.text(&format!("{pointer}/path"), |text, place| self.file(at.directory, text, place))
+                at.text(&format!("{pointer}/path"), |text, place| self.file(at.directory, text, place));
             });
         }
         at.text("/openapi/path", |text, place| self.file(at.directory, text, place));
@@ -235,7 +235,9 @@ fn source<'t>(field: &str, text: &'t str) -> &'t str {
 fn named_files<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
     let Value::Object(fields) = value else {
         if let Value::Array(items) = value {
-            items.iter().for_each(|item| named_files(item, found));
+            for item in items {
+                named_files(item, found);
+            }
         }
         return;
     };

@@ -135,9 +135,8 @@ fn origin(object: &mut Value, run: &Run<'_>) -> Option<String> {
     if annotations.is_empty() {
         metadata.remove("annotations");
     }
-    let lines = text.as_str()?.lines();
-    let path =
-        lines.filter_map(|line| line.strip_prefix("path: ").or_else(|| line.strip_prefix("configuredIn: "))).next()?;
+    let mut lines = text.as_str()?.lines();
+    let path = lines.find_map(|line| line.strip_prefix("path: ").or_else(|| line.strip_prefix("configuredIn: ")))?;
     resolve(run.directory, path.trim())
 }
 
