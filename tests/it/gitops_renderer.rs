@@ -147,7 +147,7 @@ fn whatever_leads_out_is_refused_with_its_line() {
             "PluginNotAllowed",
             3,
         ),
-        ("resources: [\n", "NotYaml", 2),
+        ("resources: [\n", "NotYaml", 1),
     ];
     for (text, reason, line) in cases {
         let mut commit = Commit::of(&[("k/empty/readme.md", ""), ("k/file.yaml", MAP)]);
