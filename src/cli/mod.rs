@@ -9,6 +9,7 @@
 pub mod access;
 pub mod adopt;
 pub mod completion;
+pub mod contain;
 pub mod crds;
 pub mod diff;
 pub mod get;
@@ -100,6 +101,9 @@ pub enum Command {
     Completion(completion::CompletionArgs),
     /// Print the version
     Version,
+    /// Start a renderer of the operator without what it does not need
+    #[command(hide = true)]
+    Contain(contain::ContainArgs),
     /// Play a scenario file in a pretended cluster, and print what happens
     Simulate(simulate::SimulateArgs),
     /// A small application to deploy, and a client for it, for demonstrations and tests

@@ -57,6 +57,10 @@ pub struct OperatorArgs {
     #[arg(long, env = "LANDFALL_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
 
+    /// Directory with the programs that make manifests: kustomize and helm
+    #[arg(long, env = "LANDFALL_RENDERERS", default_value = "/usr/libexec/landfall")]
+    pub renderers: PathBuf,
+
     /// Let Profiles name repositories at this machine's own addresses; for tests and demonstrations
     #[arg(long, env = "LANDFALL_LOCAL_REPOSITORIES")]
     pub local_repositories: bool,

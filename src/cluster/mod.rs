@@ -5,6 +5,7 @@
 
 pub mod bring;
 pub mod call;
+pub mod capabilities;
 pub mod connect;
 pub mod execute;
 pub mod lease;

@@ -26,6 +26,9 @@ const DATA: &str = "landfall";
 /// The directory of mirrors in it.
 const MIRRORS: &str = "mirrors";
 
+/// The directory for renderers in it.
+const SCRATCH: &str = "renderers";
+
 /// Why the arguments do not make a configuration.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ConfigError {
@@ -59,6 +62,10 @@ pub struct Config {
     pub actors: Actors,
     /// Where mirrors of repositories are.
     pub mirrors: PathBuf,
+    /// Where directories for renderers are made.
+    pub scratch: PathBuf,
+    /// Where the renderers are.
+    pub renderers: PathBuf,
     /// Whether repositories may be on this machine.
     pub local_repositories: LocalRepositories,
 }
@@ -93,6 +100,7 @@ impl TryFrom<OperatorArgs> for Config {
             watch_namespaces,
             actors,
             data_dir,
+            renderers,
             local_repositories,
         } = args;
         let pod_name = || std::env::var("POD_NAME").ok().filter(|name| !name.is_empty());
@@ -118,6 +126,8 @@ impl TryFrom<OperatorArgs> for Config {
             watch_namespaces,
             actors,
             mirrors: data.join(MIRRORS),
+            scratch: data.join(SCRATCH),
+            renderers,
             local_repositories,
         })
     }

@@ -50,6 +50,7 @@ use self::{
 use crate::{
     cluster::{
         bring::Bringer,
+        capabilities::Asked,
         connect::{ConnectError, Connection, connect},
         lease::{decide::Loss, elector::Elector, rivals::Rivals},
         probe::{Prober, api_server, forbidden::Forbidden},
@@ -59,6 +60,7 @@ use crate::{
         write::Writer,
     },
     git::mirror::{Limits, Mirrors},
+    renderer::{run::Renderers, scratch},
     server::{
         health::Health,
         hooks::{self as webhooks, Desk},
@@ -212,6 +214,8 @@ async fn operator(
     Operator {
         bringer: Bringer::new(writer.clone()),
         sources: Sources::new(repositories),
+        renderers: renderers(config),
+        capabilities: Asked::default(),
         background,
         writer,
         watcher,
@@ -236,6 +240,16 @@ async fn operator(
         steps: Pace::per_second(STEPS_PER_SECOND),
         questions: Pace::per_second(QUESTIONS_PER_SECOND),
     }
+}
+
+/// The programs that make manifests. What runs of a process before this one have left is removed.
+fn renderers(config: &Config) -> Renderers {
+    if let Err(error) = scratch::clear(&config.scratch) {
+        warn!(error = chain(&error), "what a former process left of its renderers cannot be removed");
+    }
+    // Where it cannot be told, renderers are said to be impossible when one is wanted.
+    let own = std::env::current_exe().unwrap_or_default();
+    Renderers::new(own, config.renderers.clone(), config.scratch.clone())
 }
 
 /// The listener comes before the first call to the cluster, so that probes are answered from the start.

@@ -19,6 +19,7 @@ use crate::{
     cluster::{
         bring::Bringer,
         call::CallError,
+        capabilities::Asked,
         probe::Prober,
         releases::Releases,
         routers::Routers,
@@ -26,6 +27,7 @@ use crate::{
         write::{Account, Place, Writer},
     },
     engine::{moment::Moment, observed::Measured},
+    renderer::run::Renderers,
     rollout::commands::Actors,
     server::pace::Pace,
     telemetry::metrics::Metrics,
@@ -75,6 +77,10 @@ pub struct Operator {
     pub bringer: Bringer,
     /// What repositories say, and what becomes of it.
     pub sources: Sources,
+    /// Programs that make manifests.
+    pub renderers: Renderers,
+    /// What the cluster offers.
+    pub capabilities: Asked,
     /// Work beside the looks.
     pub background: Background,
     /// How many statuses may be written that differ in words only.

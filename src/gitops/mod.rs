@@ -15,6 +15,7 @@ pub mod object;
 pub mod plan;
 pub mod problem;
 pub mod render;
+pub mod renderer;
 pub mod scalar;
 pub mod scope;
 pub mod select;

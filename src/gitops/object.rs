@@ -77,7 +77,7 @@ pub struct Manifest {
     pub id: Id,
     /// The file, from the root of what was read.
     pub file: Arc<str>,
-    /// The line in it where the object begins, from one.
+    /// The line in it where the object begins, from one; 0 for an object that a program made.
     pub line: u64,
     /// The digest of its content. Namespace and id are not part of it.
     pub digest: String,

@@ -13,7 +13,7 @@ const OBJECT_MAX: usize = 512;
 pub struct Problem {
     /// The file, from the root of what was read.
     pub file: String,
-    /// The line in it, from one.
+    /// The line in it, from one; 0 where it is not known.
     pub line: u64,
     /// The object, as `Kind namespace/name`; none where no object could be read.
     pub object: Option<String>,
@@ -43,7 +43,7 @@ impl From<Problem> for SyncFailure {
         Self {
             object: object.map(|object| cut(&object, OBJECT_MAX)),
             file: Some(cut(&file, MESSAGE_MAX)),
-            line: i64::try_from(line).ok(),
+            line: i64::try_from(line).ok().filter(|line| *line > 0),
             reason: reason.to_owned(),
             message: cut(&message, MESSAGE_MAX),
         }

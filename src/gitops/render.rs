@@ -86,7 +86,11 @@ fn divide(all: impl Iterator<Item = Result<Manifest, Problem>>) -> Result<Vec<Ma
     if problems.is_empty() { Ok(manifests) } else { Err(problems) }
 }
 
-fn manifest(document: Document, file: &Arc<str>) -> Result<Manifest, Problem> {
+/// The object of a document.
+///
+/// # Errors
+/// It is none, or none that can be written.
+pub(super) fn manifest(document: Document, file: &Arc<str>) -> Result<Manifest, Problem> {
     let problem = |pointer, reason, message: &str| Problem::new(file, document.line(pointer), reason, message);
     let text = |pointer: &str| document.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     for (pointer, is_good, message) in FIELDS {
@@ -226,7 +230,9 @@ fn twice(manifests: &[Manifest]) -> Vec<Problem> {
     let again = manifests.iter().filter_map(|manifest| {
         let other = first.insert(manifest.id.place(), manifest)?;
         first.insert(manifest.id.place(), other);
-        let message = format!("{}:{} has this object too: remove one of them", other.file, other.line);
+        // Of what a program made, the line is not known.
+        let line = if other.line == 0 { String::new() } else { format!(":{}", other.line) };
+        let message = format!("{}{line} has this object too: remove one of them", other.file);
         Some(problem(manifest, TWICE, message))
     });
     again.collect()

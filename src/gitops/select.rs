@@ -5,6 +5,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use super::{
     document::SIZE_MAX,
     problem::Problem,
+    renderer::{self, Program},
     tree::{Entry, Kind, Listing},
 };
 
@@ -27,14 +28,6 @@ const PATTERNS_MAX: usize = 64 << 10;
 
 /// The names of files that are manifests.
 const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
-/// The names of files from which other programs make manifests.
-const RENDERERS: [(&str, &str); 4] = [
-    ("kustomization.yaml", "kustomize"),
-    ("kustomization.yml", "kustomize"),
-    ("Kustomization", "kustomize"),
-    ("Chart.yaml", "Helm"),
-];
-
 /// The manifests of a commit, in the order of the listing. `ignore` is the content of [`IGNORE_FILE`], `patterns` are those of
 /// the Profile, which come after them. Whatever is in a directory or file whose name begins with a dot is left out.
 ///
@@ -61,6 +54,34 @@ pub fn select<'l>(
     if problems.is_empty() { Ok(files) } else { Err(problems) }
 }
 
+/// The file by which a program makes the manifests of the whole directory, and nothing else in it counts: it stands at its root,
+/// and is not left out.
+///
+/// # Errors
+/// There are several.
+pub fn root<'l>(
+    listing: &'l Listing,
+    ignore: Option<&str>,
+    patterns: &[String],
+) -> Result<Option<(&'l Entry, Program)>, Vec<Problem>> {
+    let ignored = matcher(ignore.unwrap_or_default(), patterns)?;
+    let roots = listing.entries.iter().filter(|entry| !is_ignored(&ignored, &entry.path));
+    let roots: Vec<_> = roots.filter_map(|entry| Some((entry, renderer::of(&entry.path)?))).collect();
+    match roots.as_slice() {
+        [] => Ok(None),
+        [(entry, _)] if entry.kind != Kind::File => Err(judge(entry).into_iter().collect()),
+        [one] => Ok(Some(*one)),
+        [(first, _), others @ ..] => {
+            let twice = |(entry, _): &(&Entry, Program)| {
+                let message =
+                    format!("{} is here too, and only one can make the manifests: remove one of them", first.path);
+                Problem::new(&entry.path, 1, RENDERER, message)
+            };
+            Err(others.iter().map(twice).collect())
+        }
+    }
+}
+
 fn name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
@@ -84,10 +105,10 @@ fn judge(entry: &Entry) -> Option<Problem> {
         }
         Kind::File => {}
     }
-    if let Some((_, program)) = RENDERERS.iter().find(|(file, _)| *file == name(path)) {
-        let command = if *program == "Helm" { "helm template" } else { "kustomize build" };
-        let message =
-            format!("{program} in a repository is not possible yet: commit what `{command}` renders, {remedy}");
+    if renderer::of(name(path)).is_some() {
+        let message = format!(
+            "only the one in the directory that spec.source.git.path names is rendered: name this one there, {remedy}"
+        );
         return problem(RENDERER, message);
     }
     if is_manifest(path) && entry.size > SIZE_MAX as u64 {

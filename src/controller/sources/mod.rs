@@ -11,6 +11,7 @@ mod drift;
 mod fight;
 mod health;
 mod prepare;
+mod rendered;
 mod repositories;
 mod trouble;
 mod work;

@@ -13,6 +13,7 @@ use tracing::warn;
 use super::{
     access::TIMEOUT,
     deliver::Delivery,
+    rendered,
     trouble::trouble,
     work::{Job, Loaded, MESSAGE_MAX, unreached},
 };
@@ -47,7 +48,7 @@ use crate::{
 };
 
 /// Why there is nothing to go on with.
-enum Halt {
+pub enum Halt {
     /// Something did not answer.
     Unreached(Trouble),
     /// The commit is refused.
@@ -136,9 +137,11 @@ async fn fetch(job: &Job, remote: &Remote, wanted: &Wanted) -> Result<Revision, 
 }
 
 /// The files of a commit.
-struct Files {
-    digest: String,
-    read: HashMap<String, (String, Vec<Manifest>)>,
+pub struct Files {
+    /// The digest of all that was read.
+    pub digest: String,
+    /// The objects of each file by its path, with the hash of its content.
+    pub read: HashMap<String, (String, Vec<Manifest>)>,
 }
 
 /// Reads the files that are not known as they are.
@@ -151,6 +154,12 @@ async fn files(job: &Job, remote: &Remote) -> Result<Files, Halt> {
         None => None,
     };
     let ignore = ignore.map(|content| String::from_utf8_lossy(&content).into_owned());
+    if let Some((root, program)) = select::root(&listing, ignore.as_deref(), &job.source.ignore)? {
+        return rendered::files(job, remote, (&root.path, program)).await;
+    }
+    if let Some(halt) = rendered::without_chart(job) {
+        return Err(halt);
+    }
     let selected = select::select(&listing, ignore.as_deref(), &job.source.ignore)?;
     let known = job.loaded.as_ref().filter(|loaded| loaded.settings == job.settings);
     let mut read = HashMap::new();
@@ -181,7 +190,7 @@ async fn files(job: &Job, remote: &Remote) -> Result<Files, Halt> {
 const DIGITS: usize = 32;
 
 /// The digest of everything that was read. Files that are no manifests have no part in it.
-fn digest(read: &HashMap<String, (String, Vec<Manifest>)>, settings: &str) -> String {
+pub fn digest(read: &HashMap<String, (String, Vec<Manifest>)>, settings: &str) -> String {
     let files: BTreeMap<_, _> = read.iter().map(|(path, (id, _))| (path, id)).collect();
     let mut all = Sha256::new();
     all.update(settings);

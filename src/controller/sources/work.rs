@@ -165,7 +165,7 @@ pub fn failure(manifest: &Manifest, reason: &str, message: &str) -> SyncFailure 
     SyncFailure {
         object: Some(manifest.id.to_string()),
         file: Some(manifest.file.to_string()),
-        line: i64::try_from(manifest.line).ok(),
+        line: i64::try_from(manifest.line).ok().filter(|line| *line > 0),
         reason: reason.to_owned(),
         message: cut(message, MESSAGE_MAX),
     }

@@ -58,8 +58,17 @@ impl Forge {
     }
 
     pub async fn follow_every(&self, interval: &str, settings: &str) {
+        self.follow_with(&format!("interval: {interval}"), settings).await;
+    }
+
+    /// Lets the Profile follow a directory of the repository. It is looked at every second.
+    pub async fn follow_at(&self, path: &str, settings: &str) {
+        self.follow_with(&format!("interval: 1s, path: '{path}'"), settings).await;
+    }
+
+    async fn follow_with(&self, git: &str, settings: &str) {
         let url = self.server.url("basic");
-        let source = format!("{{git: {{url: '{url}', interval: {interval}, secretRef: {{name: git}}}}, {settings}}}");
+        let source = format!("{{git: {{url: '{url}', {git}, secretRef: {{name: git}}}}, {settings}}}");
         self.stage
             .apply(&format!(
                 "{{apiVersion: landfall.dev/v1alpha1, kind: Profile, metadata: {{name: {PROFILE}}}, \

@@ -3,6 +3,7 @@
 mod forge;
 mod interrupted;
 mod order;
+mod rendered;
 mod rollouts;
 mod webhooks;
 

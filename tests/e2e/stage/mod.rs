@@ -11,7 +11,10 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -80,6 +83,8 @@ impl Stage {
             .args(["operator", "--listen", "127.0.0.1:0", "--lease-name", lease, "--identity", "operator-0"])
             .args(["--lease-namespace", namespace, "--watch-namespace", namespace, "--log-format", "text"])
             .arg("--local-repositories")
+            .arg("--renderers")
+            .arg(renderers())
             .arg("--data-dir")
             .arg(std::env::temp_dir().join(format!("landfall-{namespace}-{lease}")))
             .env("RUST_LOG", "info,landfall=debug")
@@ -283,6 +288,21 @@ impl Stage {
         drop(std::fs::remove_file(&self.log));
         World { client, namespace }.end().await;
     }
+}
+
+/// A directory with the programs that `hack/cluster/cluster tools` builds; a machine without one has links that lead nowhere.
+pub fn renderers() -> PathBuf {
+    static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let directory = std::env::temp_dir().join(format!("landfall-renderers-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        for program in ["kustomize", "helm"] {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let found = std::env::split_paths(&path).map(|part| part.join(program)).find(|path| path.is_file());
+            drop(std::os::unix::fs::symlink(found.unwrap_or_default(), directory.join(program)));
+        }
+        directory
+    });
+    DIRECTORY.clone()
 }
 
 impl Drop for Stage {
