@@ -8,7 +8,7 @@ export CLUSTER KWOK_NODES PORT_BASE
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-24s%s\n", $$1, $$2}'
 
-demo: ## the main job on this machine: a cluster, the operator, and three rollouts under load
+demo: ## the main job on this machine: a cluster, the operator, three rollouts and a repository under load
 	@hack/demo
 
 test: ## every test; starts a cluster if none runs and stops it again

@@ -106,7 +106,8 @@ pub fn details(profile: &Profile) -> Vec<Line> {
     let about = commit(source).map(|commit| commit.id.as_str());
     let last = source.last_sync.as_ref().filter(|sync| Some(sync.commit.as_str()) == about);
     let mut lines: Vec<_> = last.map(|sync| Line::new(format!("  {}", counts(sync)))).into_iter().collect();
-    let why = why(source, last).or_else(|| condition(profile));
+    // What failed is said of each object below, and the message is no more than the first of it.
+    let why = source.failures.is_empty().then(|| why(source, last).or_else(|| condition(profile))).flatten();
     lines.extend(why.map(|sentence| Line::default().then(style_of(source), format!("  {sentence}"))));
     lines.extend(source.failures.iter().map(|failure| Line::default().then(BAD, format!("  {}", said_of(failure)))));
     lines
