@@ -68,6 +68,8 @@ pub struct Source {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.branch), has(self.tag), has(self.semver), has(self.commit)].filter(one, one).size() <= 1")
     .message("spec.source.git: name one of branch, tag, semver and commit: remove the others"))]
+#[x_kube(validation = Rule::new("!has(self.verify) || !has(self.verify.mode) || self.verify.mode == 'HEAD' || has(self.tag) || has(self.semver)")
+    .message("spec.source.git.verify.mode: name a tag or semver, or verify HEAD"))]
 #[x_kube(validation = Rule::new("!self.url.startsWith('ssh://') || has(self.secretRef)")
     .message("spec.source.git.secretRef: ssh needs a Secret with the keys identity and known_hosts: name it"))]
 pub struct GitSource {
@@ -109,6 +111,34 @@ pub struct GitSource {
     /// The Secret of this namespace with the credentials. Default: none are needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
+    /// Whose signature a commit has to have. Default: none is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
+}
+
+/// Which signatures are needed, and the keys that are trusted to make them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Verify {
+    /// What has to be signed. Default: HEAD.
+    #[serde(default)]
+    pub mode: VerifyMode,
+    /// The Secret of this namespace with public keys of SSH, as `NAME.pub` or as lines of `allowed_signers`.
+    pub secret_ref: SecretRef,
+}
+
+/// What has to be signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum VerifyMode {
+    /// The commit.
+    #[default]
+    #[serde(rename = "HEAD")]
+    Head,
+    /// The tag.
+    Tag,
+    /// Both.
+    #[serde(rename = "TagAndHEAD")]
+    TagAndHead,
 }
 
 /// The name of a branch or tag, by git's rules as far as a pattern can say them.

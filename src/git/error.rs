@@ -41,7 +41,7 @@ pub enum GitError {
         host: String,
     },
     /// The host shows a key that is not one of those that are known, or was revoked.
-    #[error("{host} shows the host key {shown}, {}", words(.mismatch))]
+    #[error("{host} shows the host key {shown}, {mismatch}: nothing was sent there")]
     HostKey {
         /// Who was asked.
         host: String,
@@ -139,22 +139,17 @@ impl GitError {
 }
 
 /// What is wrong with the key of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Mismatch {
     /// It is none of those that are known.
+    #[error(
+        "which is none of those in known_hosts of the Secret (if it is a new one, compare it with what the host's owner \
+         says, and add it)"
+    )]
     Changed,
     /// It must not be used any more.
+    #[error("which known_hosts of the Secret has as revoked")]
     Revoked,
-}
-
-fn words(mismatch: &Mismatch) -> &'static str {
-    match mismatch {
-        Mismatch::Changed => {
-            "which is none of those in known_hosts of the Secret: nothing was sent there. If the host has a new key, \
-             compare it with what its owner says, and add it"
-        }
-        Mismatch::Revoked => "which known_hosts of the Secret has as revoked: nothing was sent there",
-    }
 }
 
 /// A limit without a tail of digits.

@@ -26,6 +26,7 @@ use super::{
     listing,
     secret::Credentials,
     session::Session,
+    signature::Signed,
     store::{self, Refused},
     turn::{Lock, Turn, blocking, lost},
     upload::{self, Answer, Ask, Depth},
@@ -110,6 +111,15 @@ impl Wanted {
     }
 }
 
+/// A tag as the repository has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// Its name.
+    pub name: String,
+    /// What is written in it; none where it is a name for a commit and nothing else.
+    pub text: Option<Vec<u8>>,
+}
+
 /// All mirrors. Made once; a copy is the same one.
 #[derive(Clone)]
 pub struct Mirrors(Arc<Inner>);
@@ -181,6 +191,49 @@ impl Mirrors {
         }
         turn.alone(store::remove).await?;
         self.fetch_into(&wish, &turn).await
+    }
+
+    /// The signature of a commit that was fetched; none if it is not signed.
+    ///
+    /// # Errors
+    /// See [`GitError`]. After [`GitError::Damaged`] the commit is to be fetched again.
+    pub async fn signature(&self, remote: &Remote, commit: &str) -> Result<Option<Signed>, GitError> {
+        let commit = commit.to_owned();
+        let found = self.reading(remote, move |path, _| store::signature(path, &commit)).await;
+        self.or_remove(remote, found).await
+    }
+
+    /// The tag that leads to a commit that was fetched. The server is asked which it is now.
+    ///
+    /// # Errors
+    /// See [`GitError`]. It is [`GitError::NoSuchReference`] where the tag leads to another commit meanwhile.
+    pub async fn tag(&self, remote: &Remote, wanted: &Wanted, commit: &str, limit: Duration) -> Result<Tag, GitError> {
+        let wish = Wish { remote, wanted, commit, limit };
+        let turn = self.turn(remote, limit).await?;
+        let limits = self.0.limits.clone();
+        let has = turn.alone(move |path| store::prepare(path, &limits)).await?;
+        let mut session = Session::new(&self.0.dialer, remote)?;
+        let host = session.host();
+        let offer = timeout_at(turn.until.into(), session.offer(|name| wanted.may_be(name))).await;
+        let offer = offer.map_err(|_| GitError::TimedOut { host, limit })??;
+        let gone = || GitError::NoSuchReference { what: wish.gone() };
+        let reference = offer.choose(wanted).filter(|reference| reference.commit() == commit).ok_or_else(gone)?;
+        let name = reference.name.strip_prefix("refs/tags/").unwrap_or(&reference.name).to_owned();
+        if reference.peeled.is_none() {
+            return Ok(Tag { name, text: None });
+        }
+        let id = reference.id.clone();
+        let known = turn.beside_readers(move |path| store::tag(path, &id)).await?;
+        if known.is_some() {
+            return Ok(Tag { name, text: known });
+        }
+        let taking = Taking { wish: &wish, turn: &turn, has };
+        let want = [reference.id.clone()];
+        let depth = if offer.can("shallow") { Depth::One } else { Depth::All };
+        self.transfer((&mut session, &offer), &taking, &want, depth).await?;
+        let id = reference.id.clone();
+        let text = turn.beside_readers(move |path| store::tag(path, &id)).await?;
+        Ok(Tag { name, text: Some(text.ok_or_else(gone)?) })
     }
 
     /// The paths below a directory of a commit that was fetched.

@@ -23,6 +23,7 @@ pub mod mirror;
 mod packet;
 pub mod secret;
 mod session;
+pub mod signature;
 mod ssh;
 mod store;
 mod turn;

@@ -113,26 +113,28 @@ impl<'a> Session<'a> {
     async fn show_key(&self, handle: &mut Handle<Guard>, fate: &Fate) -> Result<(), GitError> {
         let host = self.host();
         let denied = |why| GitError::Denied { host: host.clone(), why };
-        let hash = match is_rsa(&self.login.identity) {
-            false => None,
-            true => match handle.best_supported_rsa_hash().await.map_err(|error| broken(&host, &error))? {
-                Some(None) => return Err(denied("it takes RSA keys with SHA-1 alone: use a key of ed25519")),
-                Some(Some(hash)) => Some(hash),
-                None => Some(HashAlg::Sha512),
-            },
-        };
+        let mut hash = None;
+        if is_rsa(&self.login.identity) {
+            let supported = handle.best_supported_rsa_hash().await.map_err(|error| broken(&host, &error))?;
+            let best = supported.unwrap_or(Some(HashAlg::Sha512));
+            let weak = || denied("it takes RSA keys with SHA-1 alone: use a key of ed25519");
+            hash = Some(best.ok_or_else(weak)?);
+        }
         let key = PrivateKeyWithHashAlg::new(Arc::clone(&self.login.identity), hash);
         let user = self.address.user.clone().unwrap_or_default();
-        match handle.authenticate_publickey(user, key).await.map_err(|error| broken(&host, &error))? {
-            AuthResult::Success => Ok(()),
-            AuthResult::Failure { partial_success: true, .. } => Err(denied("it wants more than a key")),
-            AuthResult::Failure { remaining_methods, .. } if remaining_methods.is_empty() && !fate.is_refused() => {
-                Err(unreachable(&host, CLOSED))
-            }
-            AuthResult::Failure { .. } => Err(denied(
-                "it does not accept the key of the Secret for the user of the address: add the public key there",
-            )),
+        let outcome = handle.authenticate_publickey(user, key).await.map_err(|error| broken(&host, &error))?;
+        let AuthResult::Failure { remaining_methods, partial_success } = outcome else { return Ok(()) };
+        if partial_success {
+            return Err(denied("it wants more than a key"));
         }
+        if remaining_methods.is_empty() {
+            // The server leaves no other way, or the connection is over. Its guard hears of it when it ends.
+            let _ = handle.await;
+            if !fate.is_refused() {
+                return Err(unreachable(&host, CLOSED));
+            }
+        }
+        Err(denied("it does not accept the key of the Secret for the user of the address: add the public key there"))
     }
 
     /// The line for the shell on the other side.
@@ -174,9 +176,8 @@ impl<'a> Session<'a> {
                 }
                 Some(ChannelMsg::ExitStatus { exit_status }) => open.exit = Some(exit_status),
                 Some(ChannelMsg::Failure) => return Err(strange("it does not run git-upload-pack")),
-                Some(ChannelMsg::Close) => break,
                 None if open.exit.is_none() => return Err(unreachable(&host, CLOSED)),
-                None => break,
+                None | Some(ChannelMsg::Close) => break,
                 Some(_) => {}
             }
         }

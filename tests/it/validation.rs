@@ -252,6 +252,18 @@ fn a_source_names_one_repository_and_one_thing_in_it() {
     for bad in ["https://ann:secret@git.test/shop", "https://token@git.test/shop", "ssh://git:secret@git.test/shop"] {
         refuses(&at(bad), "no credentials in the address: put them into the Secret that secretRef names");
     }
+    for (mode, tagged) in [("HEAD", false), ("Tag", true), ("TagAndHEAD", true)] {
+        let verify = json!({"mode": mode, "secretRef": {"name": "signers"}});
+        accepts(&git(json!({"url": url, "tag": "v1", "verify": verify})));
+        accepts(&git(json!({"url": url, "semver": "1", "verify": verify})));
+        let on_branch = git(json!({"url": url, "verify": verify}));
+        if tagged {
+            refuses(&on_branch, "spec.source.git.verify.mode: name a tag or semver, or verify HEAD");
+        } else {
+            accepts(&on_branch);
+        }
+    }
+    accepts(&git(json!({"url": url, "verify": {"secretRef": {"name": "signers"}}})));
     let wanted = [
         ("branch", json!("release/1.x")),
         ("tag", json!("v1.2.0")),

@@ -92,7 +92,8 @@ impl Access {
         let wanted = wanted(git)?;
         let credentials = match &git.secret_ref {
             Some(secret) => {
-                let data = secret_data(operator, account, (&key.namespace, &secret.name)).await?;
+                let place = (&*key.namespace, secret.name.as_str());
+                let data = secret_data(operator, account, place, "spec.source.git.secretRef").await?;
                 credentials(&secret.name, Way::of(&git.url), data, known).await?
             }
             None => Arc::default(),
@@ -152,21 +153,23 @@ async fn credentials(
 }
 
 /// What a Secret holds, read as the account that writes: whoever may not read a Secret cannot have it sent to a server of theirs.
-async fn secret_data(
+///
+/// # Errors
+/// It is not there, or cannot be read; the field that names it is in the message.
+pub async fn secret_data(
     operator: &Operator,
     account: &Account,
     (namespace, name): (&str, &str),
+    field: &str,
 ) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
     let place = Place::named("v1", "Secret", namespace, name);
     let denied = |message| Trouble { reason: ConditionReason::AccessDenied, message };
     let secret: Option<Secret> = operator.writer.get_as(account, &place).await.map_err(|error| {
         let reason = if passes(&error) { ConditionReason::NoAnswer } else { ConditionReason::AccessDenied };
-        Trouble { reason, message: format!("spec.source.git.secretRef: the Secret {name} cannot be read: {error}") }
+        Trouble { reason, message: format!("{field}: the Secret {name} cannot be read: {error}") }
     })?;
     let secret = secret.ok_or_else(|| {
-        denied(format!(
-            "spec.source.git.secretRef: there is no Secret {name} in {namespace}: make it, or name another one"
-        ))
+        denied(format!("{field}: there is no Secret {name} in {namespace}: make it, or name another one"))
     })?;
     let value = |(key, value): (String, String)| {
         let value = BASE64_STANDARD

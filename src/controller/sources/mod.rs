@@ -13,6 +13,7 @@ mod health;
 mod prepare;
 mod repositories;
 mod trouble;
+mod verify;
 mod work;
 
 use std::{

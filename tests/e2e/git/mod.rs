@@ -3,7 +3,8 @@
 mod faults;
 mod history;
 pub mod server;
-mod ssh;
+mod signatures;
+pub mod ssh;
 mod trees;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, sync::Arc};

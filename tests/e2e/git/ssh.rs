@@ -32,7 +32,7 @@ use super::{
 const SHORT: Duration = Duration::from_millis(500);
 
 /// A key made by OpenSSH, with its public half beside it.
-struct Key(PathBuf);
+pub struct Key(PathBuf);
 
 impl Key {
     /// A key of a kind, made with more words for `ssh-keygen`.
@@ -43,11 +43,11 @@ impl Key {
         Self(path)
     }
 
-    fn plain(directory: &Path, name: &str, kind: &str) -> Self {
+    pub fn plain(directory: &Path, name: &str, kind: &str) -> Self {
         Self::make(directory, name, &["-t", kind, "-N", ""])
     }
 
-    fn private(&self) -> String {
+    pub fn private(&self) -> String {
         fs::read_to_string(&self.0).unwrap()
     }
 
@@ -66,18 +66,18 @@ fn keygen(words: &[&str]) {
 
 /// OpenSSH's server and one repository behind it. A process of its own serves each connection, as inetd would start it, so
 /// nobody can take the port away between looking for it and listening.
-struct Server {
-    scratch: Scratch,
-    repository: Repository,
-    user: Key,
-    host: Key,
+pub struct Server {
+    pub scratch: Scratch,
+    pub repository: Repository,
+    pub user: Key,
+    pub host: Key,
     port: u16,
     connections: Arc<AtomicUsize>,
     log: Arc<Mutex<String>>,
 }
 
 impl Server {
-    fn start(name: &str) -> Self {
+    pub fn start(name: &str) -> Self {
         Self::start_with(name, &["ed25519"])
     }
 
@@ -121,12 +121,12 @@ impl Server {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("ssh://{}@localhost:{}{}", whoami(), self.port, self.repository.0.display())
     }
 
     /// The line about the host with a key.
-    fn known(&self, key: &Key) -> String {
+    pub fn known(&self, key: &Key) -> String {
         format!("[localhost]:{} {}\n", self.port, key.public())
     }
 

@@ -4,6 +4,7 @@ mod forge;
 mod interrupted;
 mod order;
 mod rollouts;
+mod trust;
 mod webhooks;
 
 use landfall::api::{
