@@ -32,6 +32,8 @@ var gitTools = []tool{
 	{"git", "git", "repositories of tests"},
 	{"nginx", "nginx-light", "repositories over https in tests"},
 	{"fcgiwrap", "fcgiwrap", "repositories over https in tests"},
+	{"sshd", "openssh-server", "repositories over ssh in tests"},
+	{"ssh-keygen", "openssh-client", "keys in tests"},
 }
 
 const networkPlugins = "containernetworking-plugins"

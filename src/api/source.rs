@@ -72,12 +72,16 @@ pub struct Source {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.branch), has(self.tag), has(self.semver), has(self.commit)].filter(one, one).size() <= 1")
     .message("spec.source.git: name one of branch, tag, semver and commit: remove the others"))]
+#[x_kube(validation = Rule::new("!has(self.verify) || !has(self.verify.mode) || self.verify.mode == 'HEAD' || has(self.tag) || has(self.semver)")
+    .message("spec.source.git.verify.mode: name a tag or semver, or verify HEAD"))]
+#[x_kube(validation = Rule::new("!self.url.startsWith('ssh://') || has(self.secretRef)")
+    .message("spec.source.git.secretRef: ssh needs a Secret with the keys identity and known_hosts: name it"))]
 pub struct GitSource {
-    /// Where the repository is: `https://host/path`. Credentials belong into a Secret. SSH is not possible yet.
+    /// Where the repository is: `https://host/path` or `ssh://user@host/path`. Credentials belong into a Secret.
     #[schemars(length(min = 9, max = 1024))]
-    #[x_kube(validation = Rule::new("self.matches('^https://[^/ ]+/.+$')")
-        .message("spec.source.git.url: write https://host/path; ssh is not possible yet"))]
-    #[x_kube(validation = Rule::new("!self.matches('^https://[^/]*@')")
+    #[x_kube(validation = Rule::new("self.matches('^(https://[^/ ]+|ssh://[^/@: ]+@[^/@ ]+)/.+$')")
+        .message("spec.source.git.url: write https://host/path, or ssh://user@host/path (which user@host:path is short for)"))]
+    #[x_kube(validation = Rule::new("!self.matches('^(https://[^/]*@|ssh://[^/@]*:[^/@]*@)')")
         .message("spec.source.git.url: no credentials in the address: put them into the Secret that secretRef names"))]
     pub url: String,
     /// The branch that is followed. Default: main.
@@ -111,6 +115,34 @@ pub struct GitSource {
     /// The Secret of this namespace with the credentials. Default: none are needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
+    /// Whose signature a commit has to have. Default: none is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
+}
+
+/// Which signatures are needed, and the keys that are trusted to make them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Verify {
+    /// What has to be signed. Default: HEAD.
+    #[serde(default)]
+    pub mode: VerifyMode,
+    /// The Secret of this namespace with public keys of SSH, as `NAME.pub` or as lines of `allowed_signers`.
+    pub secret_ref: SecretRef,
+}
+
+/// What has to be signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum VerifyMode {
+    /// The commit.
+    #[default]
+    #[serde(rename = "HEAD")]
+    Head,
+    /// The tag.
+    Tag,
+    /// Both.
+    #[serde(rename = "TagAndHEAD")]
+    TagAndHead,
 }
 
 /// How a chart of Helm is rendered.
@@ -136,8 +168,9 @@ const REF: &str = r"^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$";
 
 /// A Secret of the same namespace.
 ///
-/// Its keys: `username` and `password`, or `bearerToken`; `ca.crt` for the authority of the server; `tls.crt` with `tls.key` for a
-/// certificate of one's own.
+/// Its keys for https: `username` and `password`, or `bearerToken`; `ca.crt` for the authority of the server; `tls.crt` with
+/// `tls.key` for a certificate of one's own. For ssh: `identity` (or `ssh-privatekey`), `password` if that has a passphrase, and
+/// `known_hosts`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {

@@ -31,6 +31,25 @@ pub enum GitError {
         /// What to look at.
         why: &'static str,
     },
+    /// No key of the host is known, so it is not asked.
+    #[error(
+        "{host} is not in known_hosts of the Secret: add what `ssh-keyscan` prints for it, once it was compared with \
+         what its owner says"
+    )]
+    UnknownHost {
+        /// Who would have been asked.
+        host: String,
+    },
+    /// The host shows a key that is not one of those that are known, or was revoked.
+    #[error("{host} shows the host key {shown}, {mismatch}: nothing was sent there")]
+    HostKey {
+        /// Who was asked.
+        host: String,
+        /// What is wrong with the key.
+        mismatch: Mismatch,
+        /// The fingerprint of the key.
+        shown: String,
+    },
     /// There is no repository at the address, or none that these credentials may see.
     #[error("{host} has no repository at this address, or none that these credentials may see")]
     NoSuchRepository {
@@ -100,7 +119,8 @@ impl GitError {
     /// The reason, as conditions have it.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Denied { .. } => "AccessDenied",
+            Self::Denied { .. } | Self::UnknownHost { .. } => "AccessDenied",
+            Self::HostKey { .. } => "HostKeyChanged",
             _ => "FetchFailed",
         }
     }
@@ -116,6 +136,20 @@ impl GitError {
                 | Self::Storage { .. }
         )
     }
+}
+
+/// What is wrong with the key of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Mismatch {
+    /// It is none of those that are known.
+    #[error(
+        "which is none of those in known_hosts of the Secret (if it is a new one, compare it with what the host's owner \
+         says, and add it)"
+    )]
+    Changed,
+    /// It must not be used any more.
+    #[error("which known_hosts of the Secret has as revoked")]
+    Revoked,
 }
 
 /// A limit without a tail of digits.

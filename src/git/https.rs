@@ -22,7 +22,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{address::Address, error::GitError, mirror::Remote, secret::Credentials};
+use super::{address::Address, error::GitError, secret::Credentials};
 use crate::cluster::probe::{exchange::words, forbidden::Forbidden};
 
 /// How many redirects are followed.
@@ -30,9 +30,9 @@ const REDIRECTS_MAX: usize = 5;
 /// How many addresses of one name are tried.
 const ADDRESSES_MAX: usize = 4;
 /// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server may be silent. One that works on a pack says every few seconds that it does.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// The most that is read of an answer's head.
 const HEAD_MAX: usize = 128 * 1024;
 
@@ -79,8 +79,8 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(dialer: &'a Dialer, remote: &'a Remote) -> Result<Self, GitError> {
-        Ok(Self { dialer, credentials: &remote.credentials, address: Address::parse(&remote.url)? })
+    pub fn new(dialer: &'a Dialer, credentials: &'a Credentials, address: Address) -> Self {
+        Self { dialer, credentials, address }
     }
 
     /// Asks what the repository has. Redirects are followed here and nowhere else.
@@ -204,7 +204,8 @@ impl Dialer {
         connector.connect(name, stream).await.map_err(|error| unreachable(&host, &words(&error)))
     }
 
-    async fn reach(&self, address: &Address) -> Result<TcpStream, GitError> {
+    /// Connects to the first of the host's addresses that answers, if none of them is forbidden.
+    pub async fn reach(&self, address: &Address) -> Result<TcpStream, GitError> {
         let host = address.authority();
         let found = tokio::net::lookup_host((address.host.as_str(), address.port)).await;
         let found: Vec<SocketAddr> = found.map_err(|_| unreachable(&host, "the name has no address"))?.collect();
@@ -249,11 +250,11 @@ fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
     found.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
 }
 
-fn unreachable(host: &str, why: &str) -> GitError {
+pub(super) fn unreachable(host: &str, why: &str) -> GitError {
     GitError::Unreachable { host: host.to_owned(), why: why.to_owned() }
 }
 
-fn silent(host: &str) -> GitError {
+pub(super) fn silent(host: &str) -> GitError {
     GitError::TimedOut { host: host.to_owned(), limit: SILENCE_MAX }
 }
 

@@ -22,10 +22,11 @@ use tokio::{
 use super::{
     advertisement::{Advertisement, is_id},
     error::GitError,
-    https::{Dialer, Session},
+    https::Dialer,
     listing,
-    packet::Packet,
     secret::Credentials,
+    session::Session,
+    signature::Signed,
     store::{self, Refused},
     turn::{Lock, Turn, blocking, lost},
     upload::{self, Answer, Ask, Depth},
@@ -43,8 +44,6 @@ const READERS_MAX: usize = 4;
 const FETCHES_MAX: usize = 8;
 /// How many pieces of a pack may wait for the disk.
 const PIECES_MAX: usize = 16;
-/// The most that is read of what a repository says it has.
-const ADVERTISEMENT_MAX: u64 = 32 * 1024 * 1024;
 /// The most branches and tags of which the whole history is fetched, to find a commit.
 const TIPS_MAX: usize = 1000;
 
@@ -112,6 +111,15 @@ impl Wanted {
     }
 }
 
+/// A tag as the repository has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// Its name.
+    pub name: String,
+    /// What is written in it; none where it is a name for a commit and nothing else.
+    pub text: Option<Vec<u8>>,
+}
+
 /// All mirrors. Made once; a copy is the same one.
 #[derive(Clone)]
 pub struct Mirrors(Arc<Inner>);
@@ -149,8 +157,8 @@ impl Mirrors {
         if let Wanted::Commit(id) = wanted {
             return Ok(id.clone());
         }
-        let host = session.address.authority();
-        let found = timeout(limit, advertisement(&mut session, |name| wanted.may_be(name))).await;
+        let host = session.host();
+        let found = timeout(limit, session.offer(|name| wanted.may_be(name))).await;
         let found = found.map_err(|_| GitError::TimedOut { host, limit })??;
         let missing = || GitError::NoSuchReference { what: wanted.words() };
         Ok(found.choose(wanted).ok_or_else(missing)?.commit().to_owned())
@@ -183,6 +191,49 @@ impl Mirrors {
         }
         turn.alone(store::remove).await?;
         self.fetch_into(&wish, &turn).await
+    }
+
+    /// The signature of a commit that was fetched; none if it is not signed.
+    ///
+    /// # Errors
+    /// See [`GitError`]. After [`GitError::Damaged`] the commit is to be fetched again.
+    pub async fn signature(&self, remote: &Remote, commit: &str) -> Result<Option<Signed>, GitError> {
+        let commit = commit.to_owned();
+        let found = self.reading(remote, move |path, _| store::signature(path, &commit)).await;
+        self.or_remove(remote, found).await
+    }
+
+    /// The tag that leads to a commit that was fetched. The server is asked which it is now.
+    ///
+    /// # Errors
+    /// See [`GitError`]. It is [`GitError::NoSuchReference`] where the tag leads to another commit meanwhile.
+    pub async fn tag(&self, remote: &Remote, wanted: &Wanted, commit: &str, limit: Duration) -> Result<Tag, GitError> {
+        let wish = Wish { remote, wanted, commit, limit };
+        let turn = self.turn(remote, limit).await?;
+        let limits = self.0.limits.clone();
+        let has = turn.alone(move |path| store::prepare(path, &limits)).await?;
+        let mut session = Session::new(&self.0.dialer, remote)?;
+        let host = session.host();
+        let offer = timeout_at(turn.until.into(), session.offer(|name| wanted.may_be(name))).await;
+        let offer = offer.map_err(|_| GitError::TimedOut { host, limit })??;
+        let gone = || GitError::NoSuchReference { what: wish.gone() };
+        let reference = offer.choose(wanted).filter(|reference| reference.commit() == commit).ok_or_else(gone)?;
+        let name = reference.name.strip_prefix("refs/tags/").unwrap_or(&reference.name).to_owned();
+        if reference.peeled.is_none() {
+            return Ok(Tag { name, text: None });
+        }
+        let id = reference.id.clone();
+        let known = turn.beside_readers(move |path| store::tag(path, &id)).await?;
+        if known.is_some() {
+            return Ok(Tag { name, text: known });
+        }
+        let taking = Taking { wish: &wish, turn: &turn, has };
+        let want = [reference.id.clone()];
+        let depth = if offer.can("shallow") { Depth::One } else { Depth::All };
+        self.transfer((&mut session, &offer), &taking, &want, depth).await?;
+        let id = reference.id.clone();
+        let text = turn.beside_readers(move |path| store::tag(path, &id)).await?;
+        Ok(Tag { name, text: Some(text.ok_or_else(gone)?) })
     }
 
     /// The paths below a directory of a commit that was fetched.
@@ -275,17 +326,17 @@ impl Mirrors {
             return Ok(found);
         }
         let mut session = Session::new(&self.0.dialer, wish.remote)?;
-        let host = session.address.authority();
-        let offer = timeout_at(turn.until.into(), advertisement(&mut session, |_| true)).await;
+        let host = session.host();
+        let offer = timeout_at(turn.until.into(), session.offer(|_| true)).await;
         let offer = offer.map_err(|_| GitError::TimedOut { host, limit: wish.limit })??;
-        self.take(&session, &offer, Taking { wish, turn, has }).await?;
+        self.take(&mut session, &offer, Taking { wish, turn, has }).await?;
         let commit = wish.commit.to_owned();
         let kept = turn.beside_readers(move |path| store::keep(path, &commit)).await?;
         kept.ok_or_else(|| GitError::NoSuchReference { what: wish.gone() })
     }
 
     /// Fetches by the reference that leads to the commit, else by the commit itself, else everything.
-    async fn take(&self, session: &Session<'_>, offer: &Advertisement, taking: Taking<'_>) -> Result<(), GitError> {
+    async fn take(&self, session: &mut Session<'_>, offer: &Advertisement, taking: Taking<'_>) -> Result<(), GitError> {
         let commit = taking.wish.commit;
         let tip = offer.references.iter().find(|reference| reference.commit() == commit);
         let want = tip.map_or_else(|| commit.to_owned(), |reference| reference.id.clone());
@@ -321,18 +372,18 @@ impl Mirrors {
     /// Asks for objects and writes them as they arrive.
     async fn transfer(
         &self,
-        (session, offer): (&Session<'_>, &Advertisement),
+        (session, offer): (&mut Session<'_>, &Advertisement),
         taking: &Taking<'_>,
         wants: &[String],
         depth: Depth,
     ) -> Result<Answer, GitError> {
-        let (host, limit) = (session.address.authority(), taking.wish.limit);
+        let (host, limit) = (session.host(), taking.wish.limit);
         let late = || GitError::TimedOut { host: host.clone(), limit };
         let (sink, pieces) = mpsc::channel(PIECES_MAX);
         let message = upload::request(&Ask { wants, has: &taking.has, depth }, |capability| offer.can(capability));
         let sending = async {
-            let body = session.upload(message).await?;
-            let mut wire = Wire::new(body, host.clone(), self.0.limits.received);
+            session.upload(message).await?;
+            let mut wire = Wire::new(session, self.0.limits.received);
             upload::receive(&mut wire, depth, sink).await
         };
         let sending = timeout_at(taking.turn.until.into(), sending);
@@ -380,28 +431,4 @@ struct Taking<'a> {
     wish: &'a Wish<'a>,
     turn: &'a Turn,
     has: Vec<String>,
-}
-
-/// Asks a server what it has, and keeps what is of interest.
-async fn advertisement(session: &mut Session<'_>, keep: impl Fn(&str) -> bool) -> Result<Advertisement, GitError> {
-    let body = session.advertisement().await?;
-    let mut wire = Wire::new(body, session.address.authority(), ADVERTISEMENT_MAX);
-    let mut found = Advertisement::default();
-    let announced = wire.packet().await?;
-    if !matches!(&announced, Packet::Line(line) if line.starts_with(b"# service=git-upload-pack")) {
-        return Err(wire.strange("the answer does not begin as one about fetching"));
-    }
-    if wire.packet().await? != Packet::Flush {
-        return Err(wire.strange("the answer does not begin as one about fetching"));
-    }
-    while let Packet::Line(line) = wire.packet().await? {
-        if line.starts_with(b"ERR ") {
-            return Err(wire.strange("it refuses to say what the repository has"));
-        }
-        found.add(&line, &keep).map_err(|_| wire.strange("a line of the answer is no reference"))?;
-    }
-    if found.has_other_hashes() {
-        return Err(wire.strange("the repository has hashes of SHA-256, which are not read"));
-    }
-    Ok(found)
 }

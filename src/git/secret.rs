@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::HeaderValue;
+use russh::keys::PrivateKey;
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -12,10 +13,17 @@ use rustls::{
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use super::{
+    identity::{self, Held},
+    known::KnownHosts,
+};
 use crate::rollout::words::hexadecimal;
 
 /// Every key that has a meaning for https.
 const KEYS: [&str; 6] = ["username", "password", "bearerToken", "ca.crt", "tls.crt", "tls.key"];
+
+/// Every key that has a meaning for ssh.
+const SSH_KEYS: [&str; 4] = ["identity", "ssh-privatekey", "password", "known_hosts"];
 
 /// What is shown to a server, and what is expected of it. The default is nobody, who trusts whom the machine trusts.
 #[derive(Clone, Default)]
@@ -23,7 +31,33 @@ pub struct Credentials {
     authorization: Option<HeaderValue>,
     authorities: Option<Arc<RootCertStore>>,
     certificate: Option<Arc<CertifiedKey>>,
+    login: Option<Login>,
     fingerprint: String,
+}
+
+/// What is shown to a server over ssh, and which hosts are known.
+#[derive(Clone)]
+pub(super) struct Login {
+    /// The private key.
+    pub identity: Arc<PrivateKey>,
+    /// The keys of hosts.
+    pub known_hosts: Arc<KnownHosts>,
+}
+
+/// The way to a repository, by which the keys of a Secret have their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// As `https://` says.
+    Https,
+    /// As `ssh://` says.
+    Ssh,
+}
+
+impl Way {
+    /// The way that an address names.
+    pub fn of(url: &str) -> Self {
+        if url.starts_with("ssh://") { Self::Ssh } else { Self::Https }
+    }
 }
 
 /// Why a Secret cannot be used. No value is in it.
@@ -34,6 +68,27 @@ pub enum SecretError {
         "the Secret has none of the keys for https: add username and password, bearerToken, ca.crt, or tls.crt and tls.key"
     )]
     Empty,
+    /// Nothing in it has a meaning for ssh.
+    #[error(
+        "the Secret has none of the keys for ssh: add identity (or ssh-privatekey), known_hosts, and password for a passphrase"
+    )]
+    NoIdentity,
+    /// The key stands there twice.
+    #[error("the Secret has both identity and ssh-privatekey: remove one of them")]
+    TwoIdentities,
+    /// No host is known, and none is believed at first sight.
+    #[error(
+        "the Secret has no known_hosts: add what `ssh-keyscan HOST` prints, once it was compared with what the host's owner says"
+    )]
+    NoKnownHosts,
+    /// A line of `known_hosts` cannot be read.
+    #[error(
+        "the line {line} of the key known_hosts of the Secret cannot be read: write `HOST KIND KEY`, as `ssh-keyscan` does"
+    )]
+    KnownHosts {
+        /// Its number, from one.
+        line: usize,
+    },
     /// Half of a pair is there.
     #[error("the Secret has {has}, but not {missing}: add it, or remove {has}")]
     Missing {
@@ -64,8 +119,7 @@ impl Credentials {
     /// # Errors
     /// See [`SecretError`]; the Secret has to be changed.
     pub fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, SecretError> {
-        let known: BTreeMap<&str, &[u8]> =
-            KEYS.iter().filter_map(|key| Some((*key, data.get(*key)?.as_slice()))).collect();
+        let known = of_keys(&KEYS, data);
         if known.is_empty() {
             return Err(SecretError::Empty);
         }
@@ -74,8 +128,37 @@ impl Credentials {
             authorization: authorization(&known)?,
             authorities: authorities.map(Arc::new),
             certificate: certificate(&known)?.map(Arc::new),
+            login: None,
             fingerprint: fingerprint(&known),
         })
+    }
+
+    /// Reads what a Secret has for a repository over ssh. A passphrase takes up to a second of work.
+    ///
+    /// # Errors
+    /// See [`SecretError`]; the Secret has to be changed.
+    pub fn read_ssh(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, SecretError> {
+        let known = of_keys(&SSH_KEYS, data);
+        let (key, value) = match (known.get("identity"), known.get("ssh-privatekey")) {
+            (Some(_), Some(_)) => return Err(SecretError::TwoIdentities),
+            (Some(value), None) => ("identity", *value),
+            (None, Some(value)) => ("ssh-privatekey", *value),
+            (None, None) => return Err(SecretError::NoIdentity),
+        };
+        let known_hosts = known.get("known_hosts").ok_or(SecretError::NoKnownHosts)?;
+        let known_hosts = Arc::new(KnownHosts::read(known_hosts)?);
+        let passphrase = known.get("password").map(|value| one_line("password", value)).transpose()?;
+        let identity = Arc::new(identity::read(&Held { key, value, passphrase })?);
+        let login = Some(Login { identity, known_hosts });
+        Ok(Self { login, fingerprint: fingerprint(&known), ..Self::default() })
+    }
+
+    /// The [`fingerprint`](Self::fingerprint) of what a Secret has for a way, without reading it.
+    pub fn fingerprint_of(way: Way, data: &BTreeMap<String, Vec<u8>>) -> String {
+        match way {
+            Way::Https => fingerprint(&of_keys(&KEYS, data)),
+            Way::Ssh => fingerprint(&of_keys(&SSH_KEYS, data)),
+        }
     }
 
     /// A name for exactly these credentials, from which they cannot be found. Empty for nobody.
@@ -95,6 +178,10 @@ impl Credentials {
         self.certificate.as_ref()
     }
 
+    pub(super) fn login(&self) -> Option<&Login> {
+        self.login.as_ref()
+    }
+
     pub(super) fn has_certificate(&self) -> bool {
         self.certificate.is_some()
     }
@@ -111,8 +198,13 @@ impl fmt::Debug for Credentials {
             .field("authorization", &self.authorization.is_some())
             .field("authorities", &self.authorities.is_some())
             .field("certificate", &self.certificate.is_some())
+            .field("login", &self.login.is_some())
             .finish_non_exhaustive()
     }
+}
+
+fn of_keys<'a>(keys: &[&'static str], data: &'a BTreeMap<String, Vec<u8>>) -> BTreeMap<&'static str, &'a [u8]> {
+    keys.iter().filter_map(|key| Some((*key, data.get(*key)?.as_slice()))).collect()
 }
 
 fn authorization(known: &BTreeMap<&str, &[u8]>) -> Result<Option<HeaderValue>, SecretError> {
@@ -257,7 +349,7 @@ mod tests {
         let credentials = Credentials::read(&data(&all)).unwrap();
         assert_eq!(
             format!("{credentials:?}"),
-            "Credentials { authorization: true, authorities: true, certificate: true, .. }"
+            "Credentials { authorization: true, authorities: true, certificate: true, login: false, .. }"
         );
         assert!(!credentials.is_anonymous() && Credentials::default().is_anonymous());
         let again = Credentials::read(&data(&all)).unwrap();

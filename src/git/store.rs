@@ -18,6 +18,7 @@ use super::{
     error::{GitError, bytes},
     inspect::{Inspector, Objection},
     mirror::Limits,
+    signature::Signed,
     upload::Piece,
 };
 use crate::gitops::tree::Revision;
@@ -141,6 +142,33 @@ fn refused(until: Instant) -> Refused {
         ErrorClass::Os | ErrorClass::Filesystem | ErrorClass::NoMemory => Refused::Error(local(&error)),
         _ => Refused::Garbage,
     }
+}
+
+/// The signature of a commit, if it has one.
+pub(super) fn signature(path: &Path, commit: &str) -> Result<Option<Signed>, GitError> {
+    let repository = open(path)?;
+    let id = Oid::from_str(commit).map_err(|error| local(&error))?;
+    match repository.extract_signature(&id, None) {
+        Ok((signature, content)) => Ok(Some(Signed { signature: signature.to_vec(), content: content.to_vec() })),
+        // There is none. A commit that is not there is not found either, and was looked for before.
+        Err(error) if error.code() == ErrorCode::NotFound && repository.find_commit(id).is_ok() => Ok(None),
+        Err(error) => Err(local(&error)),
+    }
+}
+
+/// The text of a tag with a message, if it is there.
+pub(super) fn tag(path: &Path, id: &str) -> Result<Option<Vec<u8>>, GitError> {
+    let repository = open(path)?;
+    let odb = repository.odb().map_err(|error| local(&error))?;
+    let id = Oid::from_str(id).map_err(|error| local(&error))?;
+    if !odb.exists(id) {
+        return Ok(None);
+    }
+    let object = odb.read(id).map_err(|error| local(&error))?;
+    if object.kind() != ObjectType::Tag {
+        return Err(GitError::Malformed { id: id.to_string() });
+    }
+    Ok(Some(object.data().to_vec()))
 }
 
 /// Contents by their hash, in the order asked for.

@@ -71,7 +71,11 @@ pub(super) fn request(ask: &Ask<'_>, can: impl Fn(&str) -> bool) -> Vec<u8> {
 const CAPABILITIES: [&str; 4] = ["side-band-64k", "thin-pack", "ofs-delta", "no-progress"];
 
 /// Reads the answer and hands the pack on.
-pub(super) async fn receive(wire: &mut Wire, depth: Depth, sink: mpsc::Sender<Piece>) -> Result<Answer, GitError> {
+pub(super) async fn receive(
+    wire: &mut Wire<'_, '_>,
+    depth: Depth,
+    sink: mpsc::Sender<Piece>,
+) -> Result<Answer, GitError> {
     let mut in_head = depth == Depth::One;
     let mut in_pack = false;
     loop {
@@ -106,7 +110,7 @@ fn is_head(line: &[u8]) -> bool {
         || [b"ACK ".as_slice(), b"shallow ", b"unshallow "].iter().any(|word| line.starts_with(word))
 }
 
-fn refusal(wire: &Wire, line: &[u8]) -> Result<Answer, GitError> {
+fn refusal(wire: &Wire<'_, '_>, line: &[u8]) -> Result<Answer, GitError> {
     let text = String::from_utf8_lossy(line);
     if text.contains("not our ref") || text.contains("want ") || text.contains("not valid") {
         return Ok(Answer::NotGiven);

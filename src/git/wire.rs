@@ -1,26 +1,25 @@
 //! What a server sends, as frames, counted.
 
-use hyper::body::Bytes;
-
 use super::{
     error::{GitError, bytes},
-    https::Body,
     packet::{Packet, Packets},
+    session::Session,
 };
 
 /// An answer while it is read.
-pub(super) struct Wire {
-    body: Body,
+pub(super) struct Wire<'a, 's> {
+    session: &'a mut Session<'s>,
     packets: Packets,
     host: String,
     received: u64,
     limit: u64,
 }
 
-impl Wire {
-    /// The answer of a host, of which no more than so many bytes are read.
-    pub fn new(body: Body, host: String, limit: u64) -> Self {
-        Self { body, packets: Packets::default(), host, received: 0, limit }
+impl<'a, 's> Wire<'a, 's> {
+    /// The answer that a conversation has arrived at, of which no more than so many bytes are read.
+    pub fn new(session: &'a mut Session<'s>, limit: u64) -> Self {
+        let host = session.host();
+        Self { session, packets: Packets::default(), host, received: 0, limit }
     }
 
     /// The next frame. There is always one more: an answer ends with a flush, and its reader knows which.
@@ -30,14 +29,14 @@ impl Wire {
             if let Some(packet) = found {
                 return Ok(packet);
             }
-            let piece = self.body.piece().await?.ok_or_else(|| self.strange("the answer ends too early"))?;
-            self.count(&piece)?;
+            let piece = self.session.piece().await?.ok_or_else(|| self.strange("the answer ends too early"))?;
+            self.count(piece.len())?;
             self.packets.push(&piece);
         }
     }
 
-    fn count(&mut self, piece: &Bytes) -> Result<(), GitError> {
-        self.received += piece.len() as u64;
+    fn count(&mut self, piece: usize) -> Result<(), GitError> {
+        self.received += piece as u64;
         if self.received <= self.limit {
             return Ok(());
         }

@@ -122,7 +122,10 @@ pub fn conditions(state: &State, status: &SourceStatus, seen: &Seen<'_>) -> Cond
         Conditions { synced, ready, reconciling, stalled }
     };
     if let (Some(SourcePhase::Failed), Some(Trouble { reason, message })) = (status.phase, &state.trouble) {
-        let hopeless = matches!(reason, ConditionReason::RenderFailed | ConditionReason::ValidationFailed);
+        let hopeless = matches!(
+            reason,
+            ConditionReason::RenderFailed | ConditionReason::ValidationFailed | ConditionReason::VerificationFailed
+        );
         let stalled = if hopeless { True } else { False };
         return of(Said::of(False, *reason, message), if hopeless { False } else { True }, stalled);
     }

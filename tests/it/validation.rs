@@ -240,14 +240,30 @@ fn a_source_names_one_repository_and_one_thing_in_it() {
     for good in [url, "https://git.example.test:8443/a/b", "https://[::1]/a@b"] {
         accepts(&at(good));
     }
+    for good in ["ssh://git@git.example.test:2222/shop", "ssh://ann@[::1]/~ann/shop.git"] {
+        accepts(&git(json!({"url": good, "secretRef": {"name": "shop-git"}})));
+        refuses(&at(good), "spec.source.git.secretRef: ssh needs a Secret with the keys identity and known_hosts");
+    }
     let plain =
         ["http://git.example.test/shop", "file:///srv/shop.git", "git@git.example.test:shop", "https://git.test"];
-    for bad in plain.into_iter().chain(["ssh://git@git.example.test:22/shop"]) {
-        refuses(&at(bad), "spec.source.git.url: write https://host/path; ssh is not possible yet");
+    for bad in plain.into_iter().chain(["ssh://git.example.test:22/shop", "ssh://git@git.example.test"]) {
+        refuses(&at(bad), "spec.source.git.url: write https://host/path, or ssh://user@host/path");
     }
-    for bad in ["https://ann:secret@git.test/shop", "https://token@git.test/shop"] {
+    for bad in ["https://ann:secret@git.test/shop", "https://token@git.test/shop", "ssh://git:secret@git.test/shop"] {
         refuses(&at(bad), "no credentials in the address: put them into the Secret that secretRef names");
     }
+    for (mode, tagged) in [("HEAD", false), ("Tag", true), ("TagAndHEAD", true)] {
+        let verify = json!({"mode": mode, "secretRef": {"name": "signers"}});
+        accepts(&git(json!({"url": url, "tag": "v1", "verify": verify})));
+        accepts(&git(json!({"url": url, "semver": "1", "verify": verify})));
+        let on_branch = git(json!({"url": url, "verify": verify}));
+        if tagged {
+            refuses(&on_branch, "spec.source.git.verify.mode: name a tag or semver, or verify HEAD");
+        } else {
+            accepts(&on_branch);
+        }
+    }
+    accepts(&git(json!({"url": url, "verify": {"secretRef": {"name": "signers"}}})));
     let wanted = [
         ("branch", json!("release/1.x")),
         ("tag", json!("v1.2.0")),

@@ -25,7 +25,7 @@ use crate::{
     controller::operator::Operator,
     git::{
         mirror::{Remote, Wanted},
-        secret::Credentials,
+        secret::{Credentials, SecretError, Way},
     },
     gitops::sync::Trouble,
 };
@@ -74,22 +74,31 @@ impl Access {
             if known.read.elapsed() < FRESH || git.secret_ref.is_none() {
                 return Ok(known);
             }
-            return match Self::anew(operator, account, (key, git)).await {
+            return match Self::anew(operator, account, (key, git), Some(&known)).await {
                 // What was read a moment ago is better than nothing.
                 Err(Trouble { reason: ConditionReason::NoAnswer, .. }) => Ok(known),
                 anew => anew,
             };
         }
-        Self::anew(operator, account, (key, git)).await
+        Self::anew(operator, account, (key, git), None).await
     }
 
-    async fn anew(operator: &Operator, account: &Account, (key, git): (&Key, &GitSource)) -> Result<Self, Trouble> {
+    async fn anew(
+        operator: &Operator,
+        account: &Account,
+        (key, git): (&Key, &GitSource),
+        known: Option<&Self>,
+    ) -> Result<Self, Trouble> {
         let wanted = wanted(git)?;
         let credentials = match &git.secret_ref {
-            Some(secret) => credentials(operator, account, (&key.namespace, &secret.name)).await?,
-            None => Credentials::default(),
+            Some(secret) => {
+                let place = (&*key.namespace, secret.name.as_str());
+                let data = secret_data(operator, account, place, "spec.source.git.secretRef").await?;
+                credentials(&secret.name, Way::of(&git.url), data, known).await?
+            }
+            None => Arc::default(),
         };
-        let remote = Remote { url: git.url.clone(), credentials: Arc::new(credentials) };
+        let remote = Remote { url: git.url.clone(), credentials };
         Ok(Self { git: git.clone(), read: Instant::now(), remote, wanted })
     }
 
@@ -122,32 +131,45 @@ fn wanted(git: &GitSource) -> Result<Wanted, Trouble> {
     })
 }
 
+/// What a Secret says, read anew only where it says something new: a passphrase costs as much each time as its owner chose.
 async fn credentials(
-    operator: &Operator,
-    account: &Account,
-    (namespace, name): (&str, &str),
-) -> Result<Credentials, Trouble> {
-    let data = secret_data(operator, account, (namespace, name)).await?;
-    let message = |error| format!("spec.source.git.secretRef {name}: {error}");
-    Credentials::read(&data).map_err(|error| Trouble { reason: ConditionReason::AccessDenied, message: message(error) })
+    name: &str,
+    way: Way,
+    data: BTreeMap<String, Vec<u8>>,
+    known: Option<&Access>,
+) -> Result<Arc<Credentials>, Trouble> {
+    let known = known.map(|known| &known.remote.credentials);
+    if let Some(same) = known.filter(|known| known.fingerprint() == Credentials::fingerprint_of(way, &data)) {
+        return Ok(Arc::clone(same));
+    }
+    let message = |error: SecretError| format!("spec.source.git.secretRef {name}: {error}");
+    let denied = |message| Trouble { reason: ConditionReason::AccessDenied, message };
+    let read = tokio::task::spawn_blocking(move || match way {
+        Way::Https => Credentials::read(&data),
+        Way::Ssh => Credentials::read_ssh(&data),
+    });
+    let read = read.await.map_err(|_| denied(format!("spec.source.git.secretRef {name}: it cannot be read")))?;
+    read.map(Arc::new).map_err(|error| denied(message(error)))
 }
 
 /// What a Secret holds, read as the account that writes: whoever may not read a Secret cannot have it sent to a server of theirs.
-async fn secret_data(
+///
+/// # Errors
+/// It is not there, or cannot be read; the field that names it is in the message.
+pub async fn secret_data(
     operator: &Operator,
     account: &Account,
     (namespace, name): (&str, &str),
+    field: &str,
 ) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
     let place = Place::named("v1", "Secret", namespace, name);
     let denied = |message| Trouble { reason: ConditionReason::AccessDenied, message };
     let secret: Option<Secret> = operator.writer.get_as(account, &place).await.map_err(|error| {
         let reason = if passes(&error) { ConditionReason::NoAnswer } else { ConditionReason::AccessDenied };
-        Trouble { reason, message: format!("spec.source.git.secretRef: the Secret {name} cannot be read: {error}") }
+        Trouble { reason, message: format!("{field}: the Secret {name} cannot be read: {error}") }
     })?;
     let secret = secret.ok_or_else(|| {
-        denied(format!(
-            "spec.source.git.secretRef: there is no Secret {name} in {namespace}: make it, or name another one"
-        ))
+        denied(format!("{field}: there is no Secret {name} in {namespace}: make it, or name another one"))
     })?;
     let value = |(key, value): (String, String)| {
         let value = BASE64_STANDARD

@@ -14,6 +14,7 @@ mod prepare;
 mod rendered;
 mod repositories;
 mod trouble;
+mod verify;
 mod work;
 
 use std::{

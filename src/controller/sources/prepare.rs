@@ -15,6 +15,7 @@ use super::{
     deliver::Delivery,
     rendered,
     trouble::trouble,
+    verify::{Unverified, verify},
     work::{Job, Loaded, MESSAGE_MAX, unreached},
 };
 use crate::{
@@ -53,6 +54,8 @@ pub enum Halt {
     Unreached(Trouble),
     /// The commit is refused.
     Refused(Vec<SyncFailure>),
+    /// It is not signed as it has to be.
+    Unverified(SyncFailure),
 }
 
 impl From<Vec<Problem>> for Halt {
@@ -64,6 +67,15 @@ impl From<Vec<Problem>> for Halt {
 impl From<GitError> for Halt {
     fn from(error: GitError) -> Self {
         Self::Unreached(trouble(&error))
+    }
+}
+
+impl From<Unverified> for Halt {
+    fn from(unverified: Unverified) -> Self {
+        match unverified {
+            Unverified::Unreached(trouble) => Self::Unreached(trouble),
+            Unverified::Refused(failure) => Self::Unverified(failure),
+        }
     }
 }
 
@@ -83,6 +95,9 @@ pub async fn prepare(job: &Job) -> Delivery {
         Err(Halt::Refused(failures)) => {
             Delivery { found: Found::Refused(ConditionReason::RenderFailed, failures), loaded: None }
         }
+        Err(Halt::Unverified(failure)) => {
+            Delivery { found: Found::Refused(ConditionReason::VerificationFailed, vec![failure]), loaded: None }
+        }
     }
 }
 
@@ -92,6 +107,7 @@ async fn read_commit(job: &Job) -> Result<(Prepared, Loaded), Halt> {
         return Err(Halt::Unreached(Trouble { reason: ConditionReason::FetchFailed, message }));
     };
     let revision = fetch(job, remote, wanted).await?;
+    verify(job, remote, wanted).await?;
     let files = files(job, remote).await?;
     let all: Vec<Manifest> = files.read.values().flat_map(|(_, manifests)| manifests.iter().cloned()).collect();
     let scopes = scopes(job, &all).await?;

@@ -13,7 +13,8 @@ const MESSAGE_MAX: usize = 1000;
 /// What went wrong with a repository.
 pub fn trouble(error: &GitError) -> Trouble {
     let reason = match error {
-        GitError::Denied { .. } => ConditionReason::AccessDenied,
+        GitError::Denied { .. } | GitError::UnknownHost { .. } => ConditionReason::AccessDenied,
+        GitError::HostKey { .. } => ConditionReason::HostKeyChanged,
         _ => ConditionReason::FetchFailed,
     };
     Trouble { reason, message: cut(&chain(error), MESSAGE_MAX) }

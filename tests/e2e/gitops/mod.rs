@@ -5,6 +5,7 @@ mod interrupted;
 mod order;
 mod rendered;
 mod rollouts;
+mod trust;
 mod webhooks;
 
 use landfall::api::{
