@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use landfall::{
     cli::{
-        Cli, Command, adopt, answer, completion, crds, fail, get, history, init, lint, operator::OperatorArgs, plan,
-        print_version, sample, simulate, status, sync, tree, verb,
+        Cli, Command, adopt, answer, completion, crds, diff, fail, get, history, init, lint, operator::OperatorArgs,
+        plan, print_version, sample, simulate, status, sync, tree, verb,
     },
     cluster::connect::install_tls_provider,
     controller::{self, config::Config},
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::History(args) => answer(history::run(&args)),
         Command::Sync(args) => answer(sync::run(&args)),
         Command::Tree(args) => answer(tree::run(&args)),
+        Command::Diff(args) => diff::run(&args),
         Command::Verb(command) => answer(verb::run(command)),
         Command::Adopt(args) => answer(adopt::run(&args)),
         Command::Init(args) => answer(init::run(&args)),

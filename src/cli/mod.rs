@@ -45,7 +45,8 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 the operator lost its Lease or a plan has changes, 4 time ran out.
+Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 the operator lost its Lease or a plan has changes, 4 time ran out;
+of diff: 0 nothing would change, 1 something would, 2 that cannot be told.
 Also a plugin: as a link of the name kubectl-landfall on the PATH it is `kubectl landfall`.";
 
 /// The exit code of a command that waited as long as it was told to.
@@ -83,6 +84,8 @@ pub enum Command {
     Sync(sync::SyncArgs),
     /// Show the objects that a Profile's repository brought, with how its Deployments stand
     Tree(tree::TreeArgs),
+    /// Show what the next sync of a Profile would change; nothing is changed
+    Diff(diff::DiffArgs),
     /// What can be asked of a Deployment.
     #[command(flatten)]
     Verb(verb::VerbCommand),

@@ -2,7 +2,7 @@
 //!
 //! Ring 1: it reads files that somebody else brought, and writes nothing. In reading order: [`tree`] (what a commit
 //! consists of); [`document`] and [`scalar`] (YAML and JSON with places), [`substitute`]; [`object`] (what an object is known
-//! by), [`problem`]; [`select`] (which files), [`render`] (files as objects, with [`scope`]); [`inventory`] (what is looked after),
+//! by), [`problem`]; [`select`] (which files), [`render`] (files as objects, with [`scope`]); [`inventory`] (what is looked after), [`owner`] (by whom),
 //! [`plan`] and [`stage`] (what is done, in which order); [`health`] and [`drift`] (what became of it); [`sync`] (what a source
 //! does next) and [`words`] (how that is said); [`hook`] (that a repository changed).
 
@@ -12,6 +12,7 @@ pub mod health;
 pub mod hook;
 pub mod inventory;
 pub mod object;
+pub mod owner;
 pub mod plan;
 pub mod problem;
 pub mod render;

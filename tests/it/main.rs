@@ -9,6 +9,7 @@ mod commands;
 mod crds;
 mod decide;
 mod diff;
+mod diff_command;
 mod election;
 mod engine;
 mod examples;

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     api::{
-        DEPLOYMENT_LABEL, PROFILE_LABEL, PROFILE_NAMESPACE_LABEL,
         condition::ConditionReason,
         source::{SyncCounts, SyncFailure},
     },
@@ -22,8 +21,9 @@ use crate::{
         write::Claim,
     },
     gitops::{
-        inventory::{Entry, Inventory, Kept, Mark, consent},
-        object::{Id, Manifest},
+        inventory::{Entry, Inventory},
+        object::Manifest,
+        scope::comes_along,
         stage::{prune_stages, stages},
         sync::{Applied, Found},
         words::cut,
@@ -99,37 +99,21 @@ async fn ask(job: &Job, loaded: &Loaded, manifest: &Manifest) -> Result<Before, 
         match bringer.try_to_make(&who, &place, &text).await {
             Ok(()) => return Ok(Before::Nothing),
             Err(error) if error.is_taken() => may_be_taken(job, manifest).await?,
-            Err(error) if error.is_absent() && comes_along(loaded, &manifest.id) => return Ok(Before::Unknown),
+            Err(error) if error.is_absent() && comes_along(&loaded.manifests, &manifest.id) => {
+                return Ok(Before::Unknown);
+            }
             // A webhook that cannot be asked without being told: what it says is seen when the object is written.
-            Err(error) if is_without_rehearsal(&error) => return Ok(Before::Unknown),
+            Err(error) if error.is_without_rehearsal() => return Ok(Before::Unknown),
             Err(error) => return Err(trouble(manifest, error)),
         }
     }
     match bringer.apply(&who, &place, &text, Claim::DryRun).await {
         Ok(answer) => Ok(Before::Version(answer.metadata.resource_version)),
-        Err(error) if is_without_rehearsal(&error) => Ok(Before::Unknown),
-        Err(error) if error.is_absent() && comes_along(loaded, &manifest.id) => Ok(Before::Unknown),
-        Err(error) if is_immutable(&error) => replacement(job, manifest, error).await,
+        Err(error) if error.is_without_rehearsal() => Ok(Before::Unknown),
+        Err(error) if error.is_absent() && comes_along(&loaded.manifests, &manifest.id) => Ok(Before::Unknown),
+        Err(error) if error.is_immutable() => replacement(job, manifest, error).await,
         Err(error) => Err(trouble(manifest, error)),
     }
-}
-
-/// Whether the object's kind or namespace comes with the same commit.
-fn comes_along(loaded: &Loaded, id: &Id) -> bool {
-    loaded.manifests.iter().any(|other| match other.id.kind.as_str() {
-        "Namespace" => Some(other.id.name.as_str()) == id.namespace.as_deref(),
-        "CustomResourceDefinition" => other.id.name.ends_with(&format!(".{}", id.group())),
-        _ => false,
-    })
-}
-
-fn is_without_rehearsal(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { code: 400, message, .. } if message.contains("does not support dry run"))
-}
-
-fn is_immutable(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { code: 422, message, .. }
-        if message.contains("immutable") || message.contains("Forbidden: updates to"))
 }
 
 /// An object that cannot become what is wanted: it is made anew where that is wanted, and possible.
@@ -162,20 +146,8 @@ async fn may_be_taken(job: &Job, manifest: &Manifest) -> Result<(), Trouble> {
 
 /// Who an object belongs to, if not to this source or to nobody.
 fn somebody_else(job: &Job, meta: &Meta) -> Option<String> {
-    if let Some(owner) = meta.owner_references.iter().find(|owner| owner.controller) {
-        return Some(format!("the {} {}", owner.kind, owner.name));
-    }
-    if let Some(deployment) = meta.labels.get(DEPLOYMENT_LABEL) {
-        return Some(format!("the Deployment {deployment}"));
-    }
-    let profile = meta.labels.get(PROFILE_LABEL)?;
-    (!is_own(job, meta)).then(|| format!("the source of the Profile {profile}"))
-}
-
-/// Whether an object bears the labels of this source.
-fn is_own(job: &Job, meta: &Meta) -> bool {
-    let namespace = meta.labels.get(PROFILE_NAMESPACE_LABEL).is_none_or(|namespace| **namespace == *job.key.namespace);
-    meta.labels.get(PROFILE_LABEL).is_some_and(|profile| **profile == *job.key.name) && namespace
+    let controller = meta.owner_references.iter().find(|owner| owner.controller);
+    job.whose().stranger(&meta.labels, controller.map(|owner| (owner.kind.as_str(), owner.name.as_str())))
 }
 
 fn trouble(manifest: &Manifest, error: CallError) -> Trouble {
@@ -344,13 +316,6 @@ enum Deleted {
     No,
 }
 
-/// Profiles of two namespaces may have one name, and objects without a namespace are of all.
-fn of_namespace(job: &Job, live: &Value) -> Result<(), Kept> {
-    let labels = live.pointer("/metadata/labels");
-    let namespace = labels.and_then(|labels| labels.get(PROFILE_NAMESPACE_LABEL)?.as_str());
-    if namespace.is_none_or(|namespace| namespace == &*job.key.namespace) { Ok(()) } else { Err(Kept::Owned) }
-}
-
 /// Deletes an object, provided that it is the one that was written, that it is still this source's, and that it may be
 /// deleted.
 async fn delete(job: &Job, entry: &Entry) -> Result<Deleted, CallError> {
@@ -362,8 +327,7 @@ async fn delete(job: &Job, entry: &Entry) -> Result<Deleted, CallError> {
         Err(error) if error.is_absent() => return Ok(Deleted::No),
         Err(error) => return Err(error),
     };
-    let mark = Mark { key: PROFILE_LABEL, value: &job.key.name };
-    if let Err(kept) = of_namespace(job, &live).and_then(|()| consent(entry, &live, mark)) {
+    if let Err(kept) = job.whose().consent(entry, &live) {
         info!(object = %entry.id, reason = %kept, "what is no longer in the repository stays");
         return Ok(Deleted::No);
     }

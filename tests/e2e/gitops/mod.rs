@@ -1,5 +1,6 @@
 //! Profiles that follow repositories, on a real Git server and a real cluster.
 
+mod differences;
 mod forge;
 mod interrupted;
 mod order;
