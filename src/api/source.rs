@@ -57,6 +57,10 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "text_map")]
     pub substitute: BTreeMap<String, String>,
+    /// Objects of this namespace whose keys are such values too. Of two with one key the later one counts, and `substitute` over all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub substitute_from: Vec<ValuesFrom>,
     /// Files that are left out, as patterns of a `.gitignore`, after those of `.landfallignore` in the repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
@@ -122,6 +126,30 @@ pub struct SecretRef {
     /// Its name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+}
+
+/// An object with values for files. The account that writes has to be able to read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValuesFrom {
+    /// Its kind.
+    pub kind: ValuesKind,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Whether it need not be there. Default: false, nothing is read without it.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// The kind of an object with values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ValuesKind {
+    /// A `ConfigMap`.
+    #[default]
+    ConfigMap,
+    /// A Secret. Its values are never in an error.
+    Secret,
 }
 
 /// What is done about fields that somebody else changed.

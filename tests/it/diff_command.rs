@@ -227,7 +227,7 @@ fn values_of_secrets_are_compared_and_never_shown() {
     desk.cluster.refuse_writes("/secrets/key", 422);
     assert!(
         desk.trouble()
-            .contains("production/key.yaml:1: Secret shop/key: the API server refuses this Secret; its words")
+            .contains("production/key.yaml:1: Secret shop/key: the API server refuses this object; its words")
     );
 }
 

@@ -21,6 +21,7 @@ mod gitops_mutations;
 mod gitops_plan;
 mod gitops_render;
 mod gitops_sync;
+mod gitops_values;
 mod hook_routes;
 mod hooks;
 mod http;

@@ -16,6 +16,7 @@ use crate::{
     cluster::{
         bring::Meta,
         call::CallError,
+        values,
         write::{Account, Claim, Place, Writer},
     },
     gitops::{
@@ -27,6 +28,7 @@ use crate::{
         render::{self, Bounds, Settings},
         scope::{Scope, Scopes, comes_along},
         select,
+        values::Values,
     },
 };
 
@@ -157,7 +159,7 @@ impl<'a> Rehearsal<'a> {
         let ignore = ignore.map(|content| String::from_utf8_lossy(&content).into_owned());
         let selected = select::select(&listing, ignore.as_deref(), &self.source.ignore)?;
         let contents = files.read(directory, &selected).await?;
-        let settings = Settings { substitute: self.source.substitute.clone() };
+        let settings = self.settings().await?;
         let prefix = directory.trim_matches('/');
         let (mut manifests, mut problems) = (Vec::new(), Vec::new());
         for (entry, content) in selected.iter().zip(contents) {
@@ -173,6 +175,13 @@ impl<'a> Rehearsal<'a> {
         let scopes = self.scopes(&manifests).await.map_err(anyhow::Error::from)?;
         let allow_profiles = self.source.allow_profiles;
         Ok(render::compose(manifests, &Bounds { namespace: self.owner.namespace, scopes: &scopes, allow_profiles })?)
+    }
+
+    /// What the files are read with.
+    async fn settings(&self) -> anyhow::Result<Settings> {
+        let from = &self.source.substitute_from;
+        let brought = values::read(&self.writer, &Account::Own, self.owner.namespace, from).await?;
+        Ok(Values::of(&brought, &self.source.substitute)?.settings)
     }
 
     async fn scopes(&self, manifests: &[Manifest]) -> Result<Scopes, CallError> {
@@ -255,11 +264,7 @@ fn said(manifest: &Manifest, words: &str) -> String {
     format!("{}:{}: {}: {words}", manifest.file, manifest.line, manifest.id)
 }
 
-/// Why the API server would not take an object. What it says of a Secret may quote it.
+/// Why the API server would not take an object. What it says may quote what is secret.
 fn refusal(manifest: &Manifest, error: &CallError) -> String {
-    if manifest.id.kind == "Secret" && error.is_invalid() {
-        let words = "the API server refuses this Secret; its words may quote it and are not repeated";
-        return said(manifest, words);
-    }
-    said(manifest, &error.to_string())
+    said(manifest, manifest.refusal(&error.to_string()))
 }

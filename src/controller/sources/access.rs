@@ -38,6 +38,11 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// How long a look or a fetch may take where the spec does not say.
 pub const TIMEOUT: Duration = Duration::from_mins(1);
 
+/// How often the repository of a source is looked at.
+pub fn interval(source: &Source) -> Duration {
+    source.git.interval.map_or(INTERVAL, TimeSpan::as_duration)
+}
+
 /// How a repository is reached.
 pub struct Access {
     git: GitSource,
@@ -95,7 +100,7 @@ impl Access {
         Followed {
             remote: self.remote.clone(),
             wanted: self.wanted.clone(),
-            interval: span(source.git.interval, INTERVAL),
+            interval: interval(source),
             timeout: span(source.git.timeout, TIMEOUT),
         }
     }

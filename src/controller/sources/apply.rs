@@ -160,13 +160,8 @@ fn trouble(manifest: &Manifest, error: CallError) -> Trouble {
 
 /// A failure of an object. What an API server says of a Secret may quote it.
 fn failure(manifest: &Manifest, reason: &str, message: &str) -> SyncFailure {
-    let secret = manifest.id.kind == "Secret" && reason == "Invalid";
-    let message = if secret {
-        "the API server refuses this Secret; its words may quote it and are not repeated"
-    } else {
-        message
-    };
-    failure_of(manifest, reason, message)
+    let quotes = ["Invalid", "Immutable", "Forbidden"].contains(&reason);
+    failure_of(manifest, reason, if quotes { manifest.refusal(message) } else { message })
 }
 
 /// Writes the objects, stage by stage. What comes after a stage in which something was refused is not written.

@@ -57,7 +57,9 @@ pub async fn correct(job: &Job, loaded: &Loaded) -> Found {
             Ok(drift) => corrected.drift.extend(drift),
             Err(error) if passes(&error) => return Found::Unreached(unreached(&error)),
             Err(error) => {
-                warn!(object = %id, %error, "what was touched could not be compared");
+                let error = error.to_string();
+                let error = manifest.refusal(&error);
+                warn!(object = %id, error, "what was touched could not be compared");
                 corrected.drift.push(drift(id, None, &format!("it could not be compared: {error}")));
             }
         }

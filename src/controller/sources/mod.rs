@@ -13,6 +13,7 @@ mod health;
 mod prepare;
 mod repositories;
 mod trouble;
+mod values;
 mod work;
 
 use std::{
@@ -27,6 +28,7 @@ use self::{
     access::Access,
     deliver::{Delivery, Slot},
     repositories::Following,
+    values::Known,
     work::{Job, Loaded},
 };
 pub use self::{drift::Touched, repositories::Repositories};
@@ -64,6 +66,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 struct Memory {
     state: State,
     access: Option<Access>,
+    values: Option<Known>,
     following: Option<Following>,
     /// What is done about what somebody else changes.
     drift: Option<DriftPolicy>,
@@ -143,7 +146,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let blocked = prepare(operator, key, &mut memory, (profile, source)).await;
     let tip = memory.following.as_ref().map(Following::tip).unwrap_or_default();
     let request = request(profile, &mut memory, before.handled_request.as_deref());
-    let settings = settings(profile, source);
+    let settings = settings(profile, source, memory.values.as_ref());
     let delivery = memory.slot.take();
     let found = delivery.map(|Delivery { found, loaded }| {
         memory.fresh = loaded.or(memory.fresh.take());
@@ -173,7 +176,8 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let silent = memory.untold.map_or(0, |since| now.0.saturating_sub(since.0));
     let is_urgent = step.is_urgent(&stored) || u128::from(silent) >= SILENCE.as_millis();
     let next = next(&step, &seen, (is_urgent, step.status != stored));
-    let next = [next, operator.sources.touched.wake(key, now)].into_iter().flatten().min();
+    let values = memory.values.as_ref().and_then(|values| values.due(source));
+    let next = [next, values, operator.sources.touched.wake(key, now)].into_iter().flatten().min();
     let event = words::event(&before, &step.status);
     let status = step.status.clone();
     let job = step.action.is_some().then(|| job(operator, key, (profile, source), &memory, &step));
@@ -229,6 +233,11 @@ async fn prepare(
     let followed = access.followed(source);
     memory.following = Some(operator.sources.repositories.follow(key, &followed, memory.following.take()));
     memory.access = Some(access);
+    let known = (memory.values.take(), asked(profile));
+    match Known::read(operator, &account, (key, source), known).await {
+        Ok(known) => memory.values = Some(known),
+        Err(trouble) => return Some(trouble),
+    }
     dependency(operator, key, source)
 }
 
@@ -273,9 +282,14 @@ fn is_in_force(profile: &Profile) -> bool {
         .any(|one| one.type_ == of && one.status == ConditionStatus::True && one.observed_generation == generation)
 }
 
+/// The request by annotation.
+fn asked(profile: &Profile) -> Option<&str> {
+    profile.metadata.annotations.as_ref().and_then(|all| all.get(SYNC_ANNOTATION)).map(String::as_str)
+}
+
 /// The request by annotation, once the repository has been looked at because of it.
 fn request(profile: &Profile, memory: &mut Memory, handled: Option<&str>) -> Option<String> {
-    let asked = profile.metadata.annotations.as_ref().and_then(|all| all.get(SYNC_ANNOTATION))?;
+    let asked = asked(profile)?;
     let asked: String = asked.chars().take(256).collect();
     if handled == Some(&asked) {
         return Some(asked);
@@ -292,14 +306,16 @@ fn request(profile: &Profile, memory: &mut Memory, handled: Option<&str>) -> Opt
 const DIGITS: usize = 32;
 
 /// The digest of everything but the files that has a part in what is written.
-fn settings(profile: &Profile, source: &Source) -> String {
+fn settings(profile: &Profile, source: &Source, values: Option<&Known>) -> String {
     let mut source = source.clone();
     (source.suspend, source.drift, source.health_timeout) = (false, DriftPolicy::default(), None);
     source.depends_on.clear();
     source.webhook = None;
     (source.git.interval, source.git.timeout, source.git.secret_ref) = (None, None, None);
     // Types of ours always make a text.
-    let text = serde_json::to_string(&(source, &profile.spec.target, env!("CARGO_PKG_VERSION"))).unwrap_or_default();
+    let mut text =
+        serde_json::to_string(&(source, &profile.spec.target, env!("CARGO_PKG_VERSION"))).unwrap_or_default();
+    text.push_str(&values.map(|known| known.values().digest.clone()).unwrap_or_default());
     hexadecimal(&Sha256::digest(text), DIGITS)
 }
 
@@ -320,6 +336,7 @@ fn job(
         repository: following.map(|following| (following.remote().clone(), following.wanted().clone())),
         commit: step.state.target.commit.clone(),
         settings: step.state.target.settings.clone(),
+        values: memory.values.as_ref().map(Known::values).unwrap_or_default(),
         inventory: step.status.inventory.clone().unwrap_or_default(),
         loaded: if step.action == Some(Action::Correct) { memory.loaded.clone() } else { memory.fresh.clone() },
     }

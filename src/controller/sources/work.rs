@@ -26,6 +26,7 @@ use crate::{
         owner::{Owner, Replicas},
         plan::Plan,
         sync::{Action, Found, Trouble},
+        values::Values,
         words::cut,
     },
     telemetry::chain,
@@ -52,6 +53,8 @@ pub struct Job {
     pub commit: String,
     /// The digest of the settings.
     pub settings: String,
+    /// The values for its files.
+    pub values: Arc<Values>,
     /// The inventory as the status has it.
     pub inventory: source::Inventory,
     /// The commit as it was read, or for a correction the one that is in force.

@@ -5,6 +5,7 @@ mod forge;
 mod interrupted;
 mod order;
 mod rollouts;
+mod values;
 mod webhooks;
 
 use landfall::api::{
