@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use landfall::{
     cli::{
         Cli, Command, adopt, answer, completion, crds, diff, fail, get, history, init, lint, operator::OperatorArgs,
-        plan, print_version, sample, simulate, status, sync, tree, verb,
+        plan, print_version, sample, simulate, status, sync, tree, uninstall, verb,
     },
     cluster::connect::install_tls_provider,
     controller::{self, config::Config},
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Verb(command) => answer(verb::run(command)),
         Command::Adopt(args) => answer(adopt::run(&args)),
         Command::Init(args) => answer(init::run(&args)),
+        Command::Uninstall(args) => answer(uninstall::run(&args)),
         Command::Operator(args) => operator(args),
         Command::Lint(args) => answer(lint::run(&args)),
         Command::Crds => answer(crds::run().map(|()| ExitCode::SUCCESS)),
@@ -44,13 +45,10 @@ fn operator(args: OperatorArgs) -> ExitCode {
     if let Err(error) = telemetry::log::start(args.log.format()) {
         return fail(&error);
     }
-    let config = match Config::try_from(args) {
-        Ok(config) => config,
-        Err(error) => return give_up(&error, 1),
-    };
-    match controller::run(&config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => give_up(&error, error.exit_code()),
+    match Config::try_from(args).map(|config| controller::run(&config)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => give_up(&error, error.exit_code()),
+        Err(error) => give_up(&error, 1),
     }
 }
 

@@ -31,6 +31,9 @@ pub struct Source {
     /// Whether an object that is no longer in the repository is deleted. Default: false, it stays and is no longer looked after.
     #[serde(default)]
     pub prune: bool,
+    /// What becomes of the objects when the Profile is deleted. Default: Orphan.
+    #[serde(default)]
+    pub deletion_policy: SourceDeletion,
     /// Whether a commit without any object may take all objects away. Default: false, it is refused.
     #[serde(default)]
     pub allow_empty: bool,
@@ -152,6 +155,16 @@ pub enum ValuesKind {
     Secret,
 }
 
+/// What becomes of the objects of a source when its Profile is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SourceDeletion {
+    /// They stay.
+    #[default]
+    Orphan,
+    /// They are deleted first, by the rules of pruning. The Profile goes when they are gone.
+    Delete,
+}
+
 /// What is done about fields that somebody else changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DriftPolicy {
@@ -183,6 +196,8 @@ status_enum! {
         Failed,
         /// Nothing is done because `suspend` says so.
         Suspended,
+        /// The Profile is deleted, and its objects go first.
+        Deleting,
     }
 }
 

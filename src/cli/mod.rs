@@ -26,6 +26,7 @@ pub mod sync;
 pub mod table;
 pub mod terminal;
 pub mod tree;
+pub mod uninstall;
 pub mod verb;
 
 use std::{error::Error, path::Path, process::ExitCode, time::Duration};
@@ -93,6 +94,8 @@ pub enum Command {
     Adopt(adopt::AdoptArgs),
     /// Prepare a namespace: an account that packages are written as, and its rights
     Init(init::InitArgs),
+    /// Let go what would wait for an operator that is gone: Profiles that are to be deleted after their objects
+    Uninstall(uninstall::UninstallArgs),
     /// Run the operator
     Operator(operator::OperatorArgs),
     /// Say of files, without a cluster, what the API server and Landfall would refuse

@@ -17,6 +17,7 @@ mod fake_api;
 mod fake_cluster;
 mod gitops_document;
 mod gitops_health;
+mod gitops_leave;
 mod gitops_mutations;
 mod gitops_plan;
 mod gitops_render;

@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::{
     prepare,
-    work::{Before, Job, Loaded, MESSAGE_MAX, failure as failure_of, place as place_of, unreached},
+    work::{AT_ONCE, Before, Job, Loaded, MESSAGE_MAX, failure as failure_of, place as place_of, unreached},
 };
 use crate::{
     api::{
@@ -29,9 +29,6 @@ use crate::{
         words::cut,
     },
 };
-
-/// The calls of one Profile that are prepared at a time. How many are under way is decided for all Profiles together.
-const AT_ONCE: usize = 32;
 
 /// How often a definition is asked whether it is in force, and the pause in between.
 const ESTABLISHED: (u32, std::time::Duration) = (150, std::time::Duration::from_millis(200));
@@ -309,6 +306,15 @@ fn left(entry: &Entry, error: &CallError) -> SyncFailure {
 enum Deleted {
     Yes,
     No,
+}
+
+/// Deletes an object of a Profile that is deleted itself. None: it is gone, or has to stay; else what it waits for.
+pub async fn remove(job: &Job, entry: &Entry) -> Option<String> {
+    match delete(job, entry).await {
+        Ok(Deleted::No) => None,
+        Ok(Deleted::Yes) => Some(format!("{} to be gone", entry.id)),
+        Err(error) => Some(format!("{}, which could not be deleted: {error}", entry.id)),
+    }
 }
 
 /// Deletes an object, provided that it is the one that was written, that it is still this source's, and that it may be

@@ -10,6 +10,7 @@ mod deliver;
 mod drift;
 mod fight;
 mod health;
+mod leave;
 mod prepare;
 mod repositories;
 mod trouble;
@@ -31,14 +32,14 @@ use self::{
     values::Known,
     work::{Job, Loaded},
 };
-pub use self::{drift::Touched, repositories::Repositories};
+pub use self::{drift::Touched, leave::leave, repositories::Repositories};
 use super::{background::Running, operator::Operator};
 use crate::{
     api::{
         SYNC_ANNOTATION,
         condition::{ConditionReason, ConditionStatus, ConditionType},
         profile::{Profile, Target},
-        source::{DriftPolicy, Source, SourceStatus},
+        source::{DriftPolicy, Source, SourceDeletion, SourceStatus},
     },
     cluster::{store::Key, write::Account},
     engine::moment::Moment,
@@ -93,6 +94,15 @@ pub struct Sources {
     memories: Mutex<HashMap<Key, Memory>>,
 }
 
+/// What was left when a source was forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing.
+    Nothing,
+    /// A call that may still be carried out.
+    Work,
+}
+
 /// One half of a look at a Profile: what is to be stored, and what comes after.
 pub struct Half {
     /// The status of the source.
@@ -122,10 +132,11 @@ impl Sources {
         Self { repositories, touched: Touched::default(), memories: Mutex::default() }
     }
 
-    /// Drops everything about a Profile that is gone, or has no source any more.
-    pub fn forget(&self, key: &Key) {
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    /// Drops everything about a Profile that is gone, or has no source any more. Says whether something may have been under way.
+    pub fn forget(&self, key: &Key) -> Left {
+        let memory = self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.touched.forget(key);
+        if memory.is_some_and(|memory| memory.running.is_some()) { Left::Work } else { Left::Nothing }
     }
 
     fn take(&self, key: &Key) -> Memory {
@@ -309,6 +320,7 @@ const DIGITS: usize = 32;
 fn settings(profile: &Profile, source: &Source, values: Option<&Known>) -> String {
     let mut source = source.clone();
     (source.suspend, source.drift, source.health_timeout) = (false, DriftPolicy::default(), None);
+    source.deletion_policy = SourceDeletion::default();
     source.depends_on.clear();
     source.webhook = None;
     (source.git.interval, source.git.timeout, source.git.secret_ref) = (None, None, None);

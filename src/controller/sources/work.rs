@@ -32,6 +32,9 @@ use crate::{
     telemetry::chain,
 };
 
+/// The calls of one Profile that are prepared at a time. How many are under way is decided for all Profiles together.
+pub const AT_ONCE: usize = 32;
+
 /// The most bytes of a message.
 pub const MESSAGE_MAX: usize = 1000;
 

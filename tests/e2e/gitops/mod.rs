@@ -3,6 +3,7 @@
 mod differences;
 mod forge;
 mod interrupted;
+mod leave;
 mod order;
 mod rollouts;
 mod values;
