@@ -1,6 +1,7 @@
 //! Profiles that follow repositories, on a real Git server and a real cluster.
 
 mod differences;
+mod drift;
 mod forge;
 mod interrupted;
 mod leave;
