@@ -111,7 +111,7 @@ impl<'a> Rehearsal<'a> {
         let terms = Terms { prune, allow_empty, allow_profiles, again: BTreeSet::new() };
         let plan = plan(&manifests, &self.inventory, &terms).map_err(anyhow::Error::from)?;
         let mut outlook = Outlook::default();
-        let written = self.written(&plan, drift, &mut outlook);
+        let written = written(&plan, drift, &mut outlook);
         let mut pairs = stream::iter(written.iter().filter_map(|index| manifests.get(*index)))
             .map(|manifest| self.pair(manifest, &manifests))
             .buffered(AT_ONCE);
@@ -131,21 +131,6 @@ impl<'a> Rehearsal<'a> {
         let stays = |entry: &Entry| format!("{} is no longer looked after, and stays", entry.id);
         outlook.notes.extend(plan.forget.iter().map(stays));
         Ok(outlook)
-    }
-
-    /// The numbers of the objects that a sync would write. What differs and has not changed in the repository is drift.
-    fn written(&self, plan: &Plan, drift: DriftPolicy, outlook: &mut Outlook) -> Vec<usize> {
-        let mut written = plan.apply.clone();
-        if drift == DriftPolicy::Correct {
-            written.extend(&plan.unchanged);
-        } else if !plan.unchanged.is_empty() {
-            outlook.notes.push(format!(
-                "objects that the repository has not changed, and that are not compared because spec.source.drift is {drift:?}: {}",
-                plan.unchanged.len()
-            ));
-        }
-        written.sort_unstable();
-        written
     }
 
     /// The objects of the files, as the operator reads them.
@@ -253,6 +238,21 @@ impl<'a> Rehearsal<'a> {
             Err(error) => outlook.troubles.push(format!("{}: {error}", entry.id)),
         }
     }
+}
+
+/// The numbers of the objects that a sync would write. What differs and has not changed in the repository is drift.
+fn written(plan: &Plan, drift: DriftPolicy, outlook: &mut Outlook) -> Vec<usize> {
+    let mut written = plan.apply.clone();
+    if drift == DriftPolicy::Correct {
+        written.extend(&plan.unchanged);
+    } else if !plan.unchanged.is_empty() {
+        outlook.notes.push(format!(
+            "objects that the repository has not changed, and that are not compared because spec.source.drift is {drift:?}: {}",
+            plan.unchanged.len()
+        ));
+    }
+    written.sort_unstable();
+    written
 }
 
 fn place(id: &Id) -> Place {
