@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use landfall::{
     cli::{
-        Cli, Command, adopt, answer, completion, contain, crds, fail, get, history, init, lint, operator::OperatorArgs,
-        plan, print_version, sample, simulate, status, sync, tree, verb,
+        Cli, Command, adopt, answer, completion, contain, crds, diff, fail, get, history, init, lint,
+        operator::OperatorArgs, plan, print_version, sample, simulate, status, sync, tree, uninstall, verb,
     },
     cluster::connect::install_tls_provider,
     controller::{self, config::Config},
@@ -25,9 +25,11 @@ fn main() -> ExitCode {
         Command::History(args) => answer(history::run(&args)),
         Command::Sync(args) => answer(sync::run(&args)),
         Command::Tree(args) => answer(tree::run(&args)),
+        Command::Diff(args) => diff::run(&args),
         Command::Verb(command) => answer(verb::run(command)),
         Command::Adopt(args) => answer(adopt::run(&args)),
         Command::Init(args) => answer(init::run(&args)),
+        Command::Uninstall(args) => answer(uninstall::run(&args)),
         Command::Operator(args) => operator(args),
         Command::Lint(args) => answer(lint::run(&args)),
         Command::Crds => answer(crds::run().map(|()| ExitCode::SUCCESS)),
@@ -44,13 +46,10 @@ fn operator(args: OperatorArgs) -> ExitCode {
     if let Err(error) = telemetry::log::start(args.log.format()) {
         return fail(&error);
     }
-    let config = match Config::try_from(args) {
-        Ok(config) => config,
-        Err(error) => return give_up(&error, 1),
-    };
-    match controller::run(&config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => give_up(&error, error.exit_code()),
+    match Config::try_from(args).map(|config| controller::run(&config)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => give_up(&error, error.exit_code()),
+        Err(error) => give_up(&error, 1),
     }
 }
 

@@ -49,6 +49,9 @@ pub const SYNC_ANNOTATION: &str = "landfall.dev/sync";
 /// Standard label that says which program looks after an object; its value is [`MANAGED_BY`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
+/// Finalizer of a Profile whose objects are deleted with it.
+pub const SOURCE_FINALIZER: &str = "landfall.dev/source";
+
 /// The value of [`MANAGED_BY_LABEL`] on objects that belong to Landfall.
 pub const MANAGED_BY: &str = "landfall";
 

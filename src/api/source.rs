@@ -32,6 +32,9 @@ pub struct Source {
     /// Whether an object that is no longer in the repository is deleted. Default: false, it stays and is no longer looked after.
     #[serde(default)]
     pub prune: bool,
+    /// What becomes of the objects when the Profile is deleted. Default: Orphan.
+    #[serde(default)]
+    pub deletion_policy: SourceDeletion,
     /// Whether a commit without any object may take all objects away. Default: false, it is refused.
     #[serde(default)]
     pub allow_empty: bool,
@@ -58,6 +61,10 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "text_map")]
     pub substitute: BTreeMap<String, String>,
+    /// Objects of this namespace whose keys are such values too. Of two with one key the later one counts, and `substitute` over all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub substitute_from: Vec<ValuesFrom>,
     /// How a chart of Helm is rendered, where `git.path` has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helm: Option<HelmSource>,
@@ -179,6 +186,40 @@ pub struct SecretRef {
     pub name: String,
 }
 
+/// An object with values for files. The account that writes has to be able to read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValuesFrom {
+    /// Its kind.
+    pub kind: ValuesKind,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Whether it need not be there. Default: false, nothing is read without it.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// The kind of an object with values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ValuesKind {
+    /// A `ConfigMap`.
+    #[default]
+    ConfigMap,
+    /// A Secret. Its values are never in an error.
+    Secret,
+}
+
+/// What becomes of the objects of a source when its Profile is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SourceDeletion {
+    /// They stay.
+    #[default]
+    Orphan,
+    /// They are deleted first, by the rules of pruning. The Profile goes when they are gone.
+    Delete,
+}
+
 /// What is done about fields that somebody else changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DriftPolicy {
@@ -210,6 +251,8 @@ status_enum! {
         Failed,
         /// Nothing is done because `suspend` says so.
         Suspended,
+        /// The Profile is deleted, and its objects go first.
+        Deleting,
     }
 }
 

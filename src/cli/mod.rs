@@ -27,6 +27,7 @@ pub mod sync;
 pub mod table;
 pub mod terminal;
 pub mod tree;
+pub mod uninstall;
 pub mod verb;
 
 use std::{error::Error, path::Path, process::ExitCode, time::Duration};
@@ -46,7 +47,8 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 the operator lost its Lease or a plan has changes, 4 time ran out.
+Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 the operator lost its Lease or a plan has changes, 4 time ran out;
+of diff: 0 nothing would change, 1 something would, 2 that cannot be told.
 Also a plugin: as a link of the name kubectl-landfall on the PATH it is `kubectl landfall`.";
 
 /// The exit code of a command that waited as long as it was told to.
@@ -84,6 +86,8 @@ pub enum Command {
     Sync(sync::SyncArgs),
     /// Show the objects that a Profile's repository brought, with how its Deployments stand
     Tree(tree::TreeArgs),
+    /// Show what the next sync of a Profile would change; nothing is changed
+    Diff(diff::DiffArgs),
     /// What can be asked of a Deployment.
     #[command(flatten)]
     Verb(verb::VerbCommand),
@@ -91,6 +95,8 @@ pub enum Command {
     Adopt(adopt::AdoptArgs),
     /// Prepare a namespace: an account that packages are written as, and its rights
     Init(init::InitArgs),
+    /// Let go what would wait for an operator that is gone: Profiles that are to be deleted after their objects
+    Uninstall(uninstall::UninstallArgs),
     /// Run the operator
     Operator(operator::OperatorArgs),
     /// Say of files, without a cluster, what the API server and Landfall would refuse

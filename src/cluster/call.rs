@@ -79,6 +79,17 @@ impl CallError {
         matches!(self, Self::Refused { code: 409, reason, .. } if reason == "AlreadyExists")
     }
 
+    /// The object cannot become what is wanted: a field of it never changes.
+    pub fn is_immutable(&self) -> bool {
+        matches!(self, Self::Refused { code: 422, message, .. }
+            if message.contains("immutable") || message.contains("Forbidden: updates to"))
+    }
+
+    /// A webhook that would be asked cannot be asked without being told.
+    pub fn is_without_rehearsal(&self) -> bool {
+        matches!(self, Self::Refused { code: 400, message, .. } if message.contains("does not support dry run"))
+    }
+
     /// Somebody else wrote first: look again before writing.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { code: 409, .. })

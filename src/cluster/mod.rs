@@ -17,4 +17,5 @@ pub mod releases;
 pub mod revision;
 pub mod routers;
 pub mod store;
+pub mod values;
 pub mod write;

@@ -3,23 +3,32 @@
 use std::{sync::Arc, time::Duration};
 
 use kube::api::ObjectMeta;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use tracing::{info, warn};
 
 use super::{
     driver::Outcome,
     operator::Operator,
-    sources::{self, Half, Stored},
+    sources::{self, Half, Left, Stored},
 };
 use crate::{
     api::{
+        PROFILE_LABEL,
         condition::{Condition, ConditionReason, ConditionStatus, ConditionType},
         deployment_status::Phase,
         profile::{DeploymentCounts, Profile, ProfilePhase, ProfileStatus},
+        source::{SourcePhase, SourceStatus},
     },
-    cluster::{store::Key, write::Place},
+    cluster::{
+        store::Key,
+        write::{Account, Place},
+    },
     engine::moment::Moment,
-    gitops::words::{Conditions, Mood, Said},
+    gitops::{
+        leave::{finalizers, is_held, without},
+        words::{Conditions, Mood, Said, cut},
+    },
     rollout::{describe, words::time},
     telemetry::chain,
 };
@@ -27,24 +36,28 @@ use crate::{
 /// How long a Profile waits for more of its Deployments to change before it counts them.
 pub const DEBOUNCE: Duration = Duration::from_secs(2);
 
+/// How soon a Profile that is deleted looks again whether its objects are gone.
+const LEAVE_PAUSE: Duration = Duration::from_secs(2);
+
 /// Looks at a Profile.
 pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
-    let profile = operator.store.profile(&key.namespace, &key.name);
-    let Some(profile) = profile.filter(|profile| profile.metadata.deletion_timestamp.is_none()) else {
+    let Some(profile) = operator.store.profile(&key.namespace, &key.name) else {
         operator.sources.forget(key);
         return Outcome::Done(None);
     };
+    if profile.metadata.deletion_timestamp.is_some() {
+        return leave(operator, key, &profile).await;
+    }
+    // Before the first object is written that has to go with it.
+    if let Some(finalizers) = finalizers(&profile) {
+        return hold(operator, &profile, finalizers).await;
+    }
     let Some(source) = &profile.spec.source else {
         operator.sources.forget(key);
-        let status = status(&profile, count(operator, key), None);
-        return if profile.status.as_ref() == Some(&status) {
-            Outcome::Done(None)
-        } else {
-            store(operator, &profile, status).await.map_or_else(|outcome| outcome, |()| Outcome::Done(None))
-        };
+        return without_source(operator, key, &profile).await;
     };
     let half = sources::look(operator, key, &profile, source).await;
-    let status = status(&profile, count(operator, key), Some(&half));
+    let status = status(&profile, count(operator, key), (half.conditions.clone(), Some(half.status.clone())));
     let next = half.next;
     if is_due(&profile, &status, &half) {
         if let Err(outcome) = store(operator, &profile, status).await {
@@ -55,6 +68,83 @@ pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
     }
     sources::done(operator, key, half, Stored::Yes);
     Outcome::Done(next)
+}
+
+/// Looks at a Profile without a source.
+async fn without_source(operator: &Operator, key: &Key, profile: &Profile) -> Outcome {
+    let status = status(profile, count(operator, key), (usable(), None));
+    if profile.status.as_ref() == Some(&status) {
+        return Outcome::Done(None);
+    }
+    if let Err(outcome) = store(operator, profile, status).await {
+        return outcome;
+    }
+    let before = profile.status.as_ref().and_then(|status| status.source.as_ref()?.inventory.as_ref());
+    if let Some(count) = before.map(|inventory| inventory.count).filter(|count| *count > 0) {
+        let note = format!(
+            "the source was removed; its {count} objects stay and are not looked after any more: they have the label {PROFILE_LABEL}={}",
+            key.name
+        );
+        operator.events.tell(profile, describe::Event { reason: "SourceRemoved", kind: describe::Kind::Normal, note });
+    }
+    Outcome::Done(None)
+}
+
+/// Brings a Profile that is deleted nearer to its end.
+async fn leave(operator: &Arc<Operator>, key: &Key, profile: &Profile) -> Outcome {
+    let left = operator.sources.forget(key);
+    if !is_held(profile) {
+        return Outcome::Done(None);
+    }
+    if left == Left::Work {
+        // A write that was on its way has arrived then.
+        return Outcome::Done(Some(LEAVE_PAUSE));
+    }
+    let Some(sentence) = sources::leave(operator, key, profile).await else {
+        let finalizers = profile.metadata.finalizers.clone().unwrap_or_default();
+        return hold(operator, profile, without(finalizers)).await;
+    };
+    let status = leaving(profile, count(operator, key), &sentence);
+    if profile.status.as_ref() != Some(&status) {
+        info!(waiting_for = sentence, "a Profile is deleted after its objects");
+        if let Err(outcome) = store(operator, profile, status).await {
+            return outcome;
+        }
+    }
+    Outcome::Done(Some(LEAVE_PAUSE))
+}
+
+/// What a Profile says that waits for its objects to be gone.
+fn leaving(profile: &Profile, counts: DeploymentCounts, sentence: &str) -> ProfileStatus {
+    let waiting_for = cut(sentence, 1000);
+    let (status, reason) = (ConditionStatus::False, ConditionReason::Pending);
+    let synced = Said { status, reason, message: cut(&format!("Waiting for {waiting_for}."), 1000) };
+    let conditions = Conditions { synced, ready: status, reconciling: ConditionStatus::True, stalled: status };
+    let known = profile.status.as_ref().and_then(|status| status.source.clone()).unwrap_or_default();
+    let source =
+        SourceStatus { phase: Some(SourcePhase::Deleting), waiting_for: Some(waiting_for), drift: Vec::new(), ..known };
+    self::status(profile, counts, (conditions, Some(source)))
+}
+
+/// Writes the finalizers of a Profile, provided that it is as it was seen. What follows is for the next look.
+async fn hold(operator: &Operator, profile: &Profile, finalizers: Vec<String>) -> Outcome {
+    let meta = &profile.metadata;
+    let change = json!({"metadata": {"finalizers": finalizers, "resourceVersion": meta.resource_version}});
+    let place = Place::named(
+        "landfall.dev/v1alpha1",
+        "Profile",
+        meta.namespace.as_deref().unwrap_or_default(),
+        meta.name.as_deref().unwrap_or_default(),
+    );
+    match operator.writer.merge::<IgnoredAny>(&Account::Own, &place, &change).await {
+        // The write itself wakes the next look.
+        Ok(_) => Outcome::Done(None),
+        Err(error) if error.is_conflict() || error.is_absent() => Outcome::Stale,
+        Err(error) => {
+            warn!(error = chain(&error), "the finalizer of a Profile could not be written");
+            Outcome::Failed(5)
+        }
+    }
 }
 
 /// Whether a status is to be stored now. What only tells the name of a short step is not.
@@ -117,8 +207,11 @@ fn count(operator: &Operator, key: &Key) -> DeploymentCounts {
     counts
 }
 
-fn status(profile: &Profile, counts: DeploymentCounts, half: Option<&Half>) -> ProfileStatus {
-    let said = half.map_or_else(usable, |half| half.conditions.clone());
+fn status(
+    profile: &Profile,
+    counts: DeploymentCounts,
+    (said, source): (Conditions, Option<SourceStatus>),
+) -> ProfileStatus {
     let phase = match said.ready {
         ConditionStatus::True => ProfilePhase::Ready,
         _ if said.stalled == ConditionStatus::True => ProfilePhase::Failed,
@@ -130,7 +223,7 @@ fn status(profile: &Profile, counts: DeploymentCounts, half: Option<&Half>) -> P
         (ConditionType::Reconciling, as_synced(said.reconciling)),
         (ConditionType::Stalled, as_synced(said.stalled)),
     ];
-    if half.is_some() {
+    if source.is_some() {
         all.push((ConditionType::Synced, said.synced.clone()));
     }
     let now = super::operator::now();
@@ -138,7 +231,7 @@ fn status(profile: &Profile, counts: DeploymentCounts, half: Option<&Half>) -> P
         observed_generation: profile.metadata.generation.unwrap_or(0),
         phase: Some(phase),
         deployments: Some(counts),
-        source: half.map(|half| half.status.clone()),
+        source,
         conditions: all.into_iter().map(|(type_, said)| condition(profile, type_, said, now)).collect(),
     }
 }

@@ -33,6 +33,7 @@ use super::{
     wire::Wire,
 };
 use crate::{
+    api::source::GitSource,
     cluster::probe::forbidden::Forbidden,
     gitops::tree::{Listing, Revision},
     rollout::words::hexadecimal,
@@ -99,9 +100,31 @@ pub enum Wanted {
     Commit(String),
 }
 
+/// The branch that is followed where nothing is named.
+const BRANCH: &str = "main";
+
+/// A range of versions that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("spec.source.git.semver: {0}: write a range such as `>=1.2.0, <2`")]
+pub struct NoRange(semver::Error);
+
 impl Wanted {
-    /// In the words of an error.
-    fn words(&self) -> String {
+    /// What a Profile names.
+    ///
+    /// # Errors
+    /// The range of versions cannot be read.
+    pub fn of(git: &GitSource) -> Result<Self, NoRange> {
+        let GitSource { branch, tag, semver, commit, .. } = git;
+        Ok(match (commit, tag, semver) {
+            (Some(commit), _, _) => Self::Commit(commit.clone()),
+            (_, Some(tag), _) => Self::Tag(tag.clone()),
+            (_, _, Some(range)) => Self::Semver(VersionReq::parse(range).map_err(NoRange)?),
+            _ => Self::Branch(branch.clone().unwrap_or_else(|| BRANCH.to_owned())),
+        })
+    }
+
+    /// In the words of an error, such as `branch main`.
+    pub fn words(&self) -> String {
         match self {
             Self::Branch(name) => format!("branch {name}"),
             Self::Tag(name) => format!("tag {name}"),

@@ -8,6 +8,8 @@ use crate::engine::moment::Moment;
 
 /// The most fields that are named.
 const FIELDS_MAX: usize = 20;
+/// The most objects that are named together.
+const NAMED: usize = 5;
 /// How often the same field may be taken back within [`PERIOD`].
 const TIMES: usize = 3;
 /// See [`contested`].
@@ -76,6 +78,13 @@ fn inside(pointer: &mut String, step: &str, work: impl FnOnce(&mut String)) {
     pointer.push_str(step);
     work(pointer);
     pointer.truncate(length);
+}
+
+/// The objects that were set back together, by their names: the first five, and how many more there are; none where there are none.
+pub fn batch(objects: &[String]) -> Option<String> {
+    let named = objects.get(..NAMED.min(objects.len())).filter(|named| !named.is_empty())?.join(", ");
+    let more = objects.len().saturating_sub(NAMED);
+    Some(if more == 0 { named } else { format!("{named} and {more} more") })
 }
 
 /// Whether somebody changes a field again and again, three times within [`PERIOD`]: these are the moments at which it was taken back.

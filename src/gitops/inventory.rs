@@ -94,6 +94,14 @@ pub struct Unreadable {
     pub number: usize,
 }
 
+/// Lines without those of an object that stands there before: what moves from one part of an inventory to another is in both for
+/// a moment.
+pub fn distinct(mut lines: Vec<String>) -> Vec<String> {
+    let mut known = BTreeSet::new();
+    lines.retain(|line| known.insert(line.splitn(4, ' ').take(3).collect::<Vec<_>>().join(" ")));
+    lines
+}
+
 impl Inventory {
     /// Reads an inventory: the entries of a status, or the lines of all chunks in their order.
     ///

@@ -81,6 +81,8 @@ pub struct Manifest {
     pub line: u64,
     /// The digest of its content. Namespace and id are not part of it.
     pub digest: String,
+    /// Whether values of Secrets may stand in it, although it is none: what others say of it may quote them.
+    pub confidential: bool,
     /// Canonical JSON without `metadata.namespace`.
     text: Arc<str>,
 }
@@ -99,12 +101,26 @@ impl Manifest {
             metadata.remove("namespace");
         }
         let text = canonical(&object);
-        Self { id, file, line, digest: encode(&text, DIGEST_LENGTH), text: text.into() }
+        Self { id, file, line, digest: encode(&text, DIGEST_LENGTH), confidential: false, text: text.into() }
     }
 
     /// What is sent to the API server, as canonical JSON. The namespace is not in it: it stands in the address.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What may be repeated of the words by which an API server refuses it. It may quote what is in the object.
+    pub fn refusal<'w>(&self, words: &'w str) -> &'w str {
+        // So it says what an account may not do; a policy that refuses what is in the object says something else.
+        let is_about_rights = words.contains(" is forbidden: User ");
+        if (self.confidential || self.is_secret()) && !is_about_rights {
+            return "the API server refuses this object; its words may quote what is secret and are not repeated";
+        }
+        words
+    }
+
+    fn is_secret(&self) -> bool {
+        self.id.kind == "Secret" && self.id.group().is_empty()
     }
 
     /// The object, with its namespace.

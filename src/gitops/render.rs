@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
@@ -41,10 +42,26 @@ pub const PROFILE: &str = "ProfileNotAllowed";
 pub const UNKNOWN_KIND: &str = "UnknownKind";
 
 /// What reading a file depends on besides its content.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Values for `${NAME}`.
     pub substitute: BTreeMap<String, String>,
+    /// The names of those that come from Secrets.
+    pub secret: BTreeSet<String>,
+}
+
+/// Values may be secret.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Settings({:?})", self.substitute.keys())
+    }
+}
+
+impl Settings {
+    /// Whether a text may get the value of a Secret.
+    fn is_confidential(&self, text: &str) -> bool {
+        self.secret.iter().any(|name| text.contains(&format!("${{{name}")))
+    }
 }
 
 /// What all objects of a commit have to keep to.
@@ -65,13 +82,19 @@ pub struct Bounds<'a> {
 pub fn file(path: &str, content: &[u8], settings: &Settings) -> Result<Vec<Manifest>, Vec<Problem>> {
     let problem = |reason| move |error: Unreadable| Problem::new(path, error.line, reason, error.message);
     let text = document::text(content).map_err(|error| vec![problem(NOT_YAML)(error)])?;
+    let confidential = settings.is_confidential(text);
     let text = substitute::substitute(text, &settings.substitute)
         .map_err(|errors| errors.into_iter().map(problem(VALUE_MISSING)).collect::<Vec<_>>())?;
     let file: Arc<str> = path.into();
-    divide(document::documents(&text).flat_map(|document| match document {
+    let manifests = divide(document::documents(&text).flat_map(|document| match document {
         Ok(document) => document.parts().into_iter().map(|part| manifest(part, &file)).collect(),
         Err(error) => vec![Err(problem(NOT_YAML)(error))],
-    }))
+    }))?;
+    let marked = |mut manifest: Manifest| {
+        manifest.confidential = confidential;
+        manifest
+    };
+    Ok(manifests.into_iter().map(marked).collect())
 }
 
 /// All that went well, or all that did not.

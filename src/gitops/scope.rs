@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::object::Manifest;
+use super::object::{Id, Manifest};
 
 /// Where objects of a kind are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,4 +48,13 @@ impl Scopes {
 /// Whether an object defines a kind.
 pub fn is_definition(manifest: &Manifest) -> bool {
     manifest.id.kind == "CustomResourceDefinition" && manifest.id.group() == "apiextensions.k8s.io"
+}
+
+/// Whether the kind or the namespace of an object comes with the same commit.
+pub fn comes_along(manifests: &[Manifest], id: &Id) -> bool {
+    manifests.iter().any(|other| match other.id.kind.as_str() {
+        "Namespace" => Some(other.id.name.as_str()) == id.namespace.as_deref(),
+        "CustomResourceDefinition" => other.id.name.ends_with(&format!(".{}", id.group())),
+        _ => false,
+    })
 }

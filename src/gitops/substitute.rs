@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{document::Unreadable, render::REQUEST};
 
-/// The text with its values. No message quotes a value: it may be a secret one day.
+/// The text with its values. No message quotes a value: it may be a secret.
 ///
 /// # Errors
 /// All places that cannot be filled, each with its line.
@@ -64,12 +64,13 @@ fn value<'v>(inside: &'v str, values: &'v BTreeMap<String, String>) -> Result<&'
         (Some(value), _) => Ok(value),
         (None, Some(default)) => Ok(default),
         (None, None) => Err(format!(
-            "nothing is known of {name}: add it to spec.source.substitute, or write `${{{name}:=default}}`"
+            "nothing is known of {name}: add it to spec.source.substitute or to an object of substituteFrom, or write `${{{name}:=default}}`"
         )),
     }
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a text can be asked for.
+pub fn is_name(text: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.chars().all(word) && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }

@@ -59,6 +59,7 @@ pub struct Metrics {
     statuses: Family<Outcome, Counter>,
     runs: Family<Outcome, Counter>,
     syncs: Family<Outcome, Counter>,
+    drifts: Family<Outcome, Counter>,
     measurements: Family<Outcome, Counter>,
     unreadable: Counter,
     refused: Family<Watched, Gauge>,
@@ -100,6 +101,7 @@ impl Metrics {
             statuses: Family::default(),
             runs: Family::default(),
             syncs: Family::default(),
+            drifts: Family::default(),
             measurements: Family::default(),
             unreadable: Counter::default(),
             refused: Family::default(),
@@ -116,6 +118,8 @@ impl Metrics {
         own.register("status_writes", "Writes of Deployments' statuses, by outcome", Family::clone(&self.statuses));
         own.register("runs", "Runs that ended, by their phase", Family::clone(&self.runs));
         own.register("syncs", "Syncs of repositories that ended, by their result", Family::clone(&self.syncs));
+        let drifts = Family::clone(&self.drifts);
+        own.register("drift", "Objects of repositories that others wrote to, by what became of it", drifts);
         own.register("measurements", "Measurements of checks, by outcome", Family::clone(&self.measurements));
         own.register("unreadable_objects", "Objects that were seen and could not be read", self.unreadable.clone());
         let refused = Family::clone(&self.refused);
@@ -144,6 +148,11 @@ impl Metrics {
     /// A sync of a repository ended in this way.
     pub fn sync_ended(&self, outcome: &'static str) {
         self.syncs.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// An object of a repository that somebody else wrote to was compared with what is wanted.
+    pub fn drifted(&self, outcome: &'static str) {
+        self.drifts.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// A check was asked.

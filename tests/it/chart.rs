@@ -298,6 +298,7 @@ fn the_operator_itself_writes_status_events_its_lease_and_records_and_nothing_el
                     "update profiles/status",
                 ],
                 "landfall-gateways" | "landfall-others" => &[],
+                "landfall-ends" => &["patch profiles"],
                 "landfall-lease" => &["create leases", "update leases"],
                 "landfall-impersonate" => &["impersonate serviceaccounts"],
                 "landfall-operator" => &["create secrets", "delete secrets"],

@@ -71,7 +71,7 @@ fn repository() -> (ProfileSpec, Vec<Manifest>) {
     };
     let listing = Listing { id: String::new(), entries: files.iter().map(entry).collect() };
     let selected = select(&listing, files.get(IGNORE_FILE).map(String::as_str), &source.ignore).unwrap();
-    let settings = Settings { substitute: source.substitute };
+    let settings = Settings { substitute: source.substitute, ..Settings::default() };
     let read = selected.iter().flat_map(|one| render::file(&one.path, files[&one.path].as_bytes(), &settings).unwrap());
     let manifests: Vec<_> = read.collect();
     let mut scopes = Scopes::default();

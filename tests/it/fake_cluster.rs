@@ -1,4 +1,5 @@
-//! An API server that keeps objects of any kind, in memory: get, list, watch, merge patches and server-side apply.
+//! An API server that keeps objects of any kind, in memory: get, list, watch, merge patches and server-side apply, also as
+//! dry runs.
 //!
 //! It believes everything that it is sent. What it is good for is to see what the command line asks and how it takes the
 //! answers; what a real API server refuses is tried in `tests/e2e`.
@@ -238,6 +239,9 @@ impl State {
         };
         let before = object.clone();
         merge(&mut object, &sent);
+        if query.contains("dryRun=All") {
+            return json_of(&object);
+        }
         if object != before {
             self.put(path, object.clone());
         }

@@ -6,7 +6,7 @@ use landfall::{
     engine::moment::Moment,
     gitops::{
         document,
-        drift::{contested, differs, manager},
+        drift::{batch, contested, differs, manager},
         health::{Health, health},
     },
 };
@@ -362,6 +362,15 @@ spec: {replicas: 3, containers: [{name: y, image: i}, {name: x, image: i}], blob
         assert_eq!(manager(&live, pointer, "landfall"), who, "{pointer}");
     }
     assert_eq!(manager(&json!({}), "/spec", "landfall"), None);
+}
+
+#[test]
+fn what_was_set_back_together_is_told_once_by_at_most_five_names() {
+    let names = |count: usize| (0..count).map(|number| format!("ConfigMap shop/{number}")).collect::<Vec<_>>();
+    assert_eq!(batch(&[]), None);
+    assert_eq!(batch(&names(1)).as_deref(), Some("ConfigMap shop/0"));
+    assert!(batch(&names(5)).unwrap().ends_with(", ConfigMap shop/4"));
+    assert!(batch(&names(1000)).unwrap().ends_with(", ConfigMap shop/4 and 995 more"));
 }
 
 #[test]

@@ -80,7 +80,8 @@ fn mutate(sample: &[u8], numbers: &mut Numbers) -> Vec<u8> {
 
 #[test]
 fn a_damaged_text_is_read_or_refused_with_a_line_of_its_own() {
-    let settings = Settings { substitute: BTreeMap::from([("NAME".to_owned(), "x".to_owned())]) };
+    let settings =
+        Settings { substitute: BTreeMap::from([("NAME".to_owned(), "x".to_owned())]), ..Settings::default() };
     let (mut read, mut refused) = (0, 0);
     for (index, sample) in SAMPLES.iter().enumerate() {
         let mut numbers = Numbers(42 + index as u64);

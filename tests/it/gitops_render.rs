@@ -122,8 +122,10 @@ fn encrypted_objects_are_refused_until_they_can_be_read() {
 
 #[test]
 fn values_go_only_into_files_that_ask_for_them() {
-    let settings =
-        Settings { substitute: BTreeMap::from([("NAME".into(), "shop".into()), ("EMPTY".into(), String::new())]) };
+    let settings = Settings {
+        substitute: BTreeMap::from([("NAME".into(), "shop".into()), ("EMPTY".into(), String::new())]),
+        ..Settings::default()
+    };
     let of = |text: &str| render::file("a.yaml", text.as_bytes(), &settings);
     let config = |data: &str| format!("{CONFIG}  # landfall: substitute \ndata: {{x: \"{data}\"}}\n");
     let value = |data: &str| of(&config(data)).unwrap()[0].object()["data"]["x"].as_str().unwrap().to_owned();
@@ -144,7 +146,8 @@ fn values_go_only_into_files_that_ask_for_them() {
         assert!(refused[0].message.contains(word), "{}", refused[0].message);
     }
     assert_eq!(of(&config("${A}\\\n ${B} ${C}")).unwrap_err().len(), 3);
-    let lines = Settings { substitute: BTreeMap::from([("NAME".into(), "hunter2\nkind: X".into())]) };
+    let lines =
+        Settings { substitute: BTreeMap::from([("NAME".into(), "hunter2\nkind: X".into())]), ..Settings::default() };
     let refused = render::file("a.yaml", config("${NAME}").as_bytes(), &lines).unwrap_err();
     assert!(refused[0].message.contains("more than one line") && !refused[0].message.contains("hunter2"));
 }

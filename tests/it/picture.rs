@@ -169,7 +169,7 @@ fn a_list_replaces_what_was_seen_and_what_is_deleted_goes() {
 }
 
 /// What a command prints on a terminal, and how it ended. Something happens to the cluster after its first words.
-fn on_a_terminal(command: &mut Command, happens: impl FnOnce()) -> (ExitStatus, String) {
+pub fn on_a_terminal(command: &mut Command, happens: impl FnOnce()) -> (ExitStatus, String) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();

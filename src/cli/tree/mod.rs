@@ -90,7 +90,7 @@ async fn look(session: &Session, name: &str) -> anyhow::Result<Forest> {
 }
 
 /// The inventory, from the status or from the `ConfigMaps` that the status names.
-async fn texts(session: &Session, profile: &Profile, notes: &mut Vec<String>) -> Vec<String> {
+pub async fn texts(session: &Session, profile: &Profile, notes: &mut Vec<String>) -> Vec<String> {
     let source = profile.status.as_ref().and_then(|status| status.source.as_ref());
     let Some(inventory) = source.and_then(|source| source.inventory.clone()) else { return Vec::new() };
     let mut texts = inventory.entries;

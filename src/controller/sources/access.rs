@@ -7,7 +7,6 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use semver::VersionReq;
 use serde::Deserialize;
 
 use super::repositories::Followed;
@@ -39,8 +38,10 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// How long a look or a fetch may take where the spec does not say.
 pub const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The branch that is followed where the spec names nothing.
-const BRANCH: &str = "main";
+/// How often the repository of a source is looked at.
+pub fn interval(source: &Source) -> Duration {
+    source.git.interval.map_or(INTERVAL, TimeSpan::as_duration)
+}
 
 /// How a repository is reached.
 pub struct Access {
@@ -108,27 +109,14 @@ impl Access {
         Followed {
             remote: self.remote.clone(),
             wanted: self.wanted.clone(),
-            interval: span(source.git.interval, INTERVAL),
+            interval: interval(source),
             timeout: span(source.git.timeout, TIMEOUT),
         }
     }
 }
 
 fn wanted(git: &GitSource) -> Result<Wanted, Trouble> {
-    let GitSource { branch, tag, semver, commit, .. } = git;
-    if let Some(commit) = commit {
-        return Ok(Wanted::Commit(commit.clone()));
-    }
-    if let Some(tag) = tag {
-        return Ok(Wanted::Tag(tag.clone()));
-    }
-    let Some(range) = semver else {
-        return Ok(Wanted::Branch(branch.clone().unwrap_or_else(|| BRANCH.to_owned())));
-    };
-    VersionReq::parse(range).map(Wanted::Semver).map_err(|error| Trouble {
-        reason: ConditionReason::InvalidSpec,
-        message: format!("spec.source.git.semver: {error}: write a range such as `>=1.2.0, <2`"),
-    })
+    Wanted::of(git).map_err(|error| Trouble { reason: ConditionReason::InvalidSpec, message: error.to_string() })
 }
 
 /// What a Secret says, read anew only where it says something new: a passphrase costs as much each time as its owner chose.

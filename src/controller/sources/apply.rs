@@ -8,11 +8,10 @@ use tracing::info;
 
 use super::{
     prepare,
-    work::{Before, Job, Loaded, MESSAGE_MAX, failure as failure_of, place as place_of, unreached},
+    work::{AT_ONCE, Before, Job, Loaded, MESSAGE_MAX, failure as failure_of, place as place_of, unreached},
 };
 use crate::{
     api::{
-        DEPLOYMENT_LABEL, PROFILE_LABEL, PROFILE_NAMESPACE_LABEL,
         condition::ConditionReason,
         source::{SyncCounts, SyncFailure},
     },
@@ -22,16 +21,14 @@ use crate::{
         write::Claim,
     },
     gitops::{
-        inventory::{Entry, Inventory, Kept, Mark, consent},
-        object::{Id, Manifest},
+        inventory::{Entry, Inventory},
+        object::Manifest,
+        scope::comes_along,
         stage::{prune_stages, stages},
         sync::{Applied, Found},
         words::cut,
     },
 };
-
-/// The calls of one Profile that are prepared at a time. How many are under way is decided for all Profiles together.
-const AT_ONCE: usize = 32;
 
 /// How often a definition is asked whether it is in force, and the pause in between.
 const ESTABLISHED: (u32, std::time::Duration) = (150, std::time::Duration::from_millis(200));
@@ -99,37 +96,21 @@ async fn ask(job: &Job, loaded: &Loaded, manifest: &Manifest) -> Result<Before, 
         match bringer.try_to_make(&who, &place, &text).await {
             Ok(()) => return Ok(Before::Nothing),
             Err(error) if error.is_taken() => may_be_taken(job, manifest).await?,
-            Err(error) if error.is_absent() && comes_along(loaded, &manifest.id) => return Ok(Before::Unknown),
+            Err(error) if error.is_absent() && comes_along(&loaded.manifests, &manifest.id) => {
+                return Ok(Before::Unknown);
+            }
             // A webhook that cannot be asked without being told: what it says is seen when the object is written.
-            Err(error) if is_without_rehearsal(&error) => return Ok(Before::Unknown),
+            Err(error) if error.is_without_rehearsal() => return Ok(Before::Unknown),
             Err(error) => return Err(trouble(manifest, error)),
         }
     }
     match bringer.apply(&who, &place, &text, Claim::DryRun).await {
         Ok(answer) => Ok(Before::Version(answer.metadata.resource_version)),
-        Err(error) if is_without_rehearsal(&error) => Ok(Before::Unknown),
-        Err(error) if error.is_absent() && comes_along(loaded, &manifest.id) => Ok(Before::Unknown),
-        Err(error) if is_immutable(&error) => replacement(job, manifest, error).await,
+        Err(error) if error.is_without_rehearsal() => Ok(Before::Unknown),
+        Err(error) if error.is_absent() && comes_along(&loaded.manifests, &manifest.id) => Ok(Before::Unknown),
+        Err(error) if error.is_immutable() => replacement(job, manifest, error).await,
         Err(error) => Err(trouble(manifest, error)),
     }
-}
-
-/// Whether the object's kind or namespace comes with the same commit.
-fn comes_along(loaded: &Loaded, id: &Id) -> bool {
-    loaded.manifests.iter().any(|other| match other.id.kind.as_str() {
-        "Namespace" => Some(other.id.name.as_str()) == id.namespace.as_deref(),
-        "CustomResourceDefinition" => other.id.name.ends_with(&format!(".{}", id.group())),
-        _ => false,
-    })
-}
-
-fn is_without_rehearsal(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { code: 400, message, .. } if message.contains("does not support dry run"))
-}
-
-fn is_immutable(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { code: 422, message, .. }
-        if message.contains("immutable") || message.contains("Forbidden: updates to"))
 }
 
 /// An object that cannot become what is wanted: it is made anew where that is wanted, and possible.
@@ -162,20 +143,8 @@ async fn may_be_taken(job: &Job, manifest: &Manifest) -> Result<(), Trouble> {
 
 /// Who an object belongs to, if not to this source or to nobody.
 fn somebody_else(job: &Job, meta: &Meta) -> Option<String> {
-    if let Some(owner) = meta.owner_references.iter().find(|owner| owner.controller) {
-        return Some(format!("the {} {}", owner.kind, owner.name));
-    }
-    if let Some(deployment) = meta.labels.get(DEPLOYMENT_LABEL) {
-        return Some(format!("the Deployment {deployment}"));
-    }
-    let profile = meta.labels.get(PROFILE_LABEL)?;
-    (!is_own(job, meta)).then(|| format!("the source of the Profile {profile}"))
-}
-
-/// Whether an object bears the labels of this source.
-fn is_own(job: &Job, meta: &Meta) -> bool {
-    let namespace = meta.labels.get(PROFILE_NAMESPACE_LABEL).is_none_or(|namespace| **namespace == *job.key.namespace);
-    meta.labels.get(PROFILE_LABEL).is_some_and(|profile| **profile == *job.key.name) && namespace
+    let controller = meta.owner_references.iter().find(|owner| owner.controller);
+    job.whose().stranger(&meta.labels, controller.map(|owner| (owner.kind.as_str(), owner.name.as_str())))
 }
 
 fn trouble(manifest: &Manifest, error: CallError) -> Trouble {
@@ -188,13 +157,8 @@ fn trouble(manifest: &Manifest, error: CallError) -> Trouble {
 
 /// A failure of an object. What an API server says of a Secret may quote it.
 fn failure(manifest: &Manifest, reason: &str, message: &str) -> SyncFailure {
-    let secret = manifest.id.kind == "Secret" && reason == "Invalid";
-    let message = if secret {
-        "the API server refuses this Secret; its words may quote it and are not repeated"
-    } else {
-        message
-    };
-    failure_of(manifest, reason, message)
+    let quotes = ["Invalid", "Immutable", "Forbidden"].contains(&reason);
+    failure_of(manifest, reason, if quotes { manifest.refusal(message) } else { message })
 }
 
 /// Writes the objects, stage by stage. What comes after a stage in which something was refused is not written.
@@ -344,11 +308,13 @@ enum Deleted {
     No,
 }
 
-/// Profiles of two namespaces may have one name, and objects without a namespace are of all.
-fn of_namespace(job: &Job, live: &Value) -> Result<(), Kept> {
-    let labels = live.pointer("/metadata/labels");
-    let namespace = labels.and_then(|labels| labels.get(PROFILE_NAMESPACE_LABEL)?.as_str());
-    if namespace.is_none_or(|namespace| namespace == &*job.key.namespace) { Ok(()) } else { Err(Kept::Owned) }
+/// Deletes an object of a Profile that is deleted itself. None: it is gone, or has to stay; else what it waits for.
+pub async fn remove(job: &Job, entry: &Entry) -> Option<String> {
+    match delete(job, entry).await {
+        Ok(Deleted::No) => None,
+        Ok(Deleted::Yes) => Some(format!("{} to be gone", entry.id)),
+        Err(error) => Some(format!("{}, which could not be deleted: {error}", entry.id)),
+    }
 }
 
 /// Deletes an object, provided that it is the one that was written, that it is still this source's, and that it may be
@@ -362,8 +328,7 @@ async fn delete(job: &Job, entry: &Entry) -> Result<Deleted, CallError> {
         Err(error) if error.is_absent() => return Ok(Deleted::No),
         Err(error) => return Err(error),
     };
-    let mark = Mark { key: PROFILE_LABEL, value: &job.key.name };
-    if let Err(kept) = of_namespace(job, &live).and_then(|()| consent(entry, &live, mark)) {
+    if let Err(kept) = job.whose().consent(entry, &live) {
         info!(object = %entry.id, reason = %kept, "what is no longer in the repository stays");
         return Ok(Deleted::No);
     }

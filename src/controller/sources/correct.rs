@@ -14,7 +14,7 @@ use crate::{
     cluster::{bring::passes, call::CallError, write::Claim},
     controller::operator::now,
     gitops::{
-        drift::{differs, manager},
+        drift::{batch, differs, manager},
         object::{Id, Manifest},
         sync::{Corrected, Found},
         words::cut,
@@ -41,23 +41,79 @@ impl Drop for Taken<'_> {
     }
 }
 
+/// What became of an object that somebody else may have changed.
+enum Became {
+    /// It is as it is wanted.
+    Same,
+    /// It is so again.
+    SetBack,
+    /// It is different, and that is only said.
+    Reported(Drift),
+    /// It is different, and left to whoever changes it again and again.
+    Contested(Drift),
+}
+
+impl Became {
+    fn reported(drift: Option<Drift>) -> Self {
+        drift.map_or(Self::Same, Self::Reported)
+    }
+
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::SetBack => "corrected",
+            Self::Reported(_) => "reported",
+            Self::Contested(_) => "contested",
+        }
+    }
+}
+
+/// Objects that were set back together. People are told once, also where it was not brought to its end.
+struct Batch<'j> {
+    job: &'j Job,
+    objects: Vec<String>,
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        let Some(words) = batch(&self.objects) else { return };
+        let note = cut(&format!("what somebody else changed is set back: {words}"), MESSAGE_MAX);
+        info!(reason = "DriftCorrected", "{note}");
+        event(self.job, Event { reason: "DriftCorrected", kind: Kind::Normal, note });
+    }
+}
+
+fn event(job: &Job, event: Event) {
+    if let Some(profile) = job.operator.store.profile(&job.key.namespace, &job.key.name) {
+        job.operator.events.tell(&*profile, event);
+    }
+}
+
 /// Sees to everything that was touched, and finds what is different from what is wanted and stays so.
 pub async fn correct(job: &Job, loaded: &Loaded) -> Found {
     let mut taken = Taken { job, ids: job.operator.sources.touched.take(&job.key, now()) };
     let mut corrected = Corrected::default();
+    let mut back = Batch { job, objects: Vec::new() };
     for id in &taken.ids {
         corrected.compared.push(shown(id));
         let Some(manifest) = loaded.manifests.iter().find(|manifest| manifest.id == *id) else { continue };
         let seen = match job.source.drift {
             DriftPolicy::Correct => set_back(job, manifest).await,
-            DriftPolicy::Report => compare(job, manifest).await,
-            DriftPolicy::Ignore => Ok(None),
+            DriftPolicy::Report => compare(job, manifest).await.map(Became::reported),
+            DriftPolicy::Ignore => Ok(Became::Same),
         };
+        if let Ok(became) = &seen {
+            job.operator.metrics.drifted(became.word());
+        }
         match seen {
-            Ok(drift) => corrected.drift.extend(drift),
+            Ok(Became::Same) => {}
+            Ok(Became::SetBack) => back.objects.push(shown(id)),
+            Ok(Became::Reported(drift) | Became::Contested(drift)) => corrected.drift.push(drift),
             Err(error) if passes(&error) => return Found::Unreached(unreached(&error)),
             Err(error) => {
-                warn!(object = %id, %error, "what was touched could not be compared");
+                let error = error.to_string();
+                let error = manifest.refusal(&error);
+                warn!(object = %id, error, "what was touched could not be compared");
                 corrected.drift.push(drift(id, None, &format!("it could not be compared: {error}")));
             }
         }
@@ -75,20 +131,20 @@ fn drift(id: &Id, manager: Option<&str>, message: &str) -> Drift {
     Drift { object: shown(id), manager: manager.map(|name| cut(name, MANAGER_MAX)), message: cut(message, MESSAGE_MAX) }
 }
 
-async fn set_back(job: &Job, manifest: &Manifest) -> Result<Option<Drift>, CallError> {
+async fn set_back(job: &Job, manifest: &Manifest) -> Result<Became, CallError> {
     let touched = &job.operator.sources.touched;
     if touched.fight(&job.key, &manifest.id, |fight| fight.is_contested(now())) {
-        return leave(job, manifest).await;
+        return Ok(leave(job, manifest).await?.map_or(Became::Same, Became::Contested));
     }
     let before = touched.sight(&job.key, &manifest.id).map(|sight| sight.version);
     let (place, text) = (place(&manifest.id), job.text(manifest));
     let answer = job.operator.bringer.apply(&job.account(), &place, &text, Claim::Firm).await?.metadata;
     touched.wrote(&job.key, &manifest.id, (&answer.uid, &answer.resource_version));
-    if before.as_ref() != Some(&answer.resource_version) {
-        touched.fight(&job.key, &manifest.id, |fight| fight.note(now()));
-        info!(object = %manifest.id, reason = "DriftCorrected", "what somebody else changed is set back");
+    if before.as_ref() == Some(&answer.resource_version) {
+        return Ok(Became::Same);
     }
-    Ok(None)
+    touched.fight(&job.key, &manifest.id, |fight| fight.note(now()));
+    Ok(Became::SetBack)
 }
 
 /// Leaves an object to whoever changes it again and again, and says who that is.
@@ -107,10 +163,7 @@ fn tell(job: &Job, drift: &Drift) {
     let who = drift.manager.as_deref().unwrap_or("somebody");
     let note = format!("{who} changes {} again and again: {}", drift.object, drift.message);
     warn!(reason = "DriftContested", "{note}");
-    if let Some(profile) = job.operator.store.profile(&job.key.namespace, &job.key.name) {
-        let note = cut(&note, MESSAGE_MAX);
-        job.operator.events.tell(&*profile, Event { reason: "DriftContested", kind: Kind::Warning, note });
-    }
+    event(job, Event { reason: "DriftContested", kind: Kind::Warning, note: cut(&note, MESSAGE_MAX) });
 }
 
 /// What is different, and by whom; none where nothing is.

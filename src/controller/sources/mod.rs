@@ -10,10 +10,12 @@ mod deliver;
 mod drift;
 mod fight;
 mod health;
+mod leave;
 mod prepare;
 mod rendered;
 mod repositories;
 mod trouble;
+mod values;
 mod verify;
 mod work;
 
@@ -29,16 +31,17 @@ use self::{
     access::Access,
     deliver::{Delivery, Slot},
     repositories::Following,
+    values::Known,
     work::{Job, Loaded},
 };
-pub use self::{drift::Touched, repositories::Repositories};
+pub use self::{drift::Touched, leave::leave, repositories::Repositories};
 use super::{background::Running, operator::Operator};
 use crate::{
     api::{
         SYNC_ANNOTATION,
         condition::{ConditionReason, ConditionStatus, ConditionType},
         profile::{Profile, Target},
-        source::{DriftPolicy, Source, SourceStatus},
+        source::{DriftPolicy, Source, SourceDeletion, SourceStatus},
     },
     cluster::{store::Key, write::Account},
     engine::moment::Moment,
@@ -66,6 +69,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 struct Memory {
     state: State,
     access: Option<Access>,
+    values: Option<Known>,
     following: Option<Following>,
     /// What is done about what somebody else changes.
     drift: Option<DriftPolicy>,
@@ -90,6 +94,15 @@ pub struct Sources {
     /// Who changed what.
     pub touched: Touched,
     memories: Mutex<HashMap<Key, Memory>>,
+}
+
+/// What was left when a source was forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing.
+    Nothing,
+    /// A call that may still be carried out.
+    Work,
 }
 
 /// One half of a look at a Profile: what is to be stored, and what comes after.
@@ -121,10 +134,11 @@ impl Sources {
         Self { repositories, touched: Touched::default(), memories: Mutex::default() }
     }
 
-    /// Drops everything about a Profile that is gone, or has no source any more.
-    pub fn forget(&self, key: &Key) {
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    /// Drops everything about a Profile that is gone, or has no source any more. Says whether something may have been under way.
+    pub fn forget(&self, key: &Key) -> Left {
+        let memory = self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.touched.forget(key);
+        if memory.is_some_and(|memory| memory.running.is_some()) { Left::Work } else { Left::Nothing }
     }
 
     fn take(&self, key: &Key) -> Memory {
@@ -145,7 +159,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let blocked = prepare(operator, key, &mut memory, (profile, source)).await;
     let tip = memory.following.as_ref().map(Following::tip).unwrap_or_default();
     let request = request(profile, &mut memory, before.handled_request.as_deref());
-    let settings = settings(profile, source);
+    let settings = settings(profile, source, memory.values.as_ref());
     let delivery = memory.slot.take();
     let found = delivery.map(|Delivery { found, loaded }| {
         memory.fresh = loaded.or(memory.fresh.take());
@@ -175,7 +189,8 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let silent = memory.untold.map_or(0, |since| now.0.saturating_sub(since.0));
     let is_urgent = step.is_urgent(&stored) || u128::from(silent) >= SILENCE.as_millis();
     let next = next(&step, &seen, (is_urgent, step.status != stored));
-    let next = [next, operator.sources.touched.wake(key, now)].into_iter().flatten().min();
+    let values = memory.values.as_ref().and_then(|values| values.due(source));
+    let next = [next, values, operator.sources.touched.wake(key, now)].into_iter().flatten().min();
     let event = words::event(&before, &step.status);
     let status = step.status.clone();
     let job = step.action.is_some().then(|| job(operator, key, (profile, source), &memory, &step));
@@ -231,6 +246,11 @@ async fn prepare(
     let followed = access.followed(source);
     memory.following = Some(operator.sources.repositories.follow(key, &followed, memory.following.take()));
     memory.access = Some(access);
+    let known = (memory.values.take(), asked(profile));
+    match Known::read(operator, &account, (key, source), known).await {
+        Ok(known) => memory.values = Some(known),
+        Err(trouble) => return Some(trouble),
+    }
     dependency(operator, key, source)
 }
 
@@ -275,9 +295,14 @@ fn is_in_force(profile: &Profile) -> bool {
         .any(|one| one.type_ == of && one.status == ConditionStatus::True && one.observed_generation == generation)
 }
 
+/// The request by annotation.
+fn asked(profile: &Profile) -> Option<&str> {
+    profile.metadata.annotations.as_ref().and_then(|all| all.get(SYNC_ANNOTATION)).map(String::as_str)
+}
+
 /// The request by annotation, once the repository has been looked at because of it.
 fn request(profile: &Profile, memory: &mut Memory, handled: Option<&str>) -> Option<String> {
-    let asked = profile.metadata.annotations.as_ref().and_then(|all| all.get(SYNC_ANNOTATION))?;
+    let asked = asked(profile)?;
     let asked: String = asked.chars().take(256).collect();
     if handled == Some(&asked) {
         return Some(asked);
@@ -294,14 +319,17 @@ fn request(profile: &Profile, memory: &mut Memory, handled: Option<&str>) -> Opt
 const DIGITS: usize = 32;
 
 /// The digest of everything but the files that has a part in what is written.
-fn settings(profile: &Profile, source: &Source) -> String {
+fn settings(profile: &Profile, source: &Source, values: Option<&Known>) -> String {
     let mut source = source.clone();
     (source.suspend, source.drift, source.health_timeout) = (false, DriftPolicy::default(), None);
+    source.deletion_policy = SourceDeletion::default();
     source.depends_on.clear();
     source.webhook = None;
     (source.git.interval, source.git.timeout, source.git.secret_ref) = (None, None, None);
     // Types of ours always make a text.
-    let text = serde_json::to_string(&(source, &profile.spec.target, env!("CARGO_PKG_VERSION"))).unwrap_or_default();
+    let mut text =
+        serde_json::to_string(&(source, &profile.spec.target, env!("CARGO_PKG_VERSION"))).unwrap_or_default();
+    text.push_str(&values.map(|known| known.values().digest.clone()).unwrap_or_default());
     hexadecimal(&Sha256::digest(text), DIGITS)
 }
 
@@ -322,6 +350,7 @@ fn job(
         repository: following.map(|following| (following.remote().clone(), following.wanted().clone())),
         commit: step.state.target.commit.clone(),
         settings: step.state.target.settings.clone(),
+        values: memory.values.as_ref().map(Known::values).unwrap_or_default(),
         inventory: step.status.inventory.clone().unwrap_or_default(),
         loaded: if step.action == Some(Action::Correct) { memory.loaded.clone() } else { memory.fresh.clone() },
     }

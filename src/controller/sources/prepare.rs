@@ -1,7 +1,7 @@
 //! A commit fetched, read, and compared with what is looked after.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -34,7 +34,7 @@ use crate::{
         mirror::{Remote, Wanted},
     },
     gitops::{
-        inventory::{Inventory, Stored},
+        inventory::{Inventory, Stored, distinct},
         object::Manifest,
         plan::{Terms, plan},
         problem::Problem,
@@ -188,7 +188,7 @@ async fn files(job: &Job, remote: &Remote) -> Result<Files, Halt> {
     }
     let ids: Vec<String> = unknown.iter().map(|entry| entry.id.clone()).collect();
     let contents = mirrors.read(remote, &ids).await?;
-    let settings = Settings { substitute: job.source.substitute.clone() };
+    let settings = job.values.settings.clone();
     let files: Vec<(String, String, Vec<u8>)> = unknown
         .into_iter()
         .zip(contents)
@@ -292,8 +292,7 @@ pub async fn read(job: &Job) -> Result<Inventory, Trouble> {
         let text = chunk.as_ref().and_then(|chunk| chunk.pointer("/data/entries")).and_then(Value::as_str);
         lines.extend(text.unwrap_or_default().lines().map(ToOwned::to_owned));
     }
-    let mut known = HashSet::new();
-    lines.retain(|line| known.insert(line.splitn(4, ' ').take(3).collect::<Vec<_>>().join(" ")));
+    let lines = distinct(lines);
     Inventory::read(lines.iter().map(String::as_str)).map_err(|error| Trouble {
         reason: ConditionReason::ApplyFailed,
         message: format!("the inventory in the status cannot be read: {error}"),

@@ -1,16 +1,15 @@
 //! What is carried out for a source beside the looks.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::{apply, correct, deliver::Delivery, health, prepare};
 use crate::{
     api::{
-        PROFILE_LABEL, PROFILE_NAMESPACE_LABEL,
         condition::ConditionReason,
         source::{self, Source, SyncFailure},
     },
@@ -24,12 +23,17 @@ use crate::{
     gitops::{
         inventory::Inventory,
         object::{Id, Manifest},
+        owner::{Owner, Replicas},
         plan::Plan,
         sync::{Action, Found, Trouble},
+        values::Values,
         words::cut,
     },
     telemetry::chain,
 };
+
+/// The calls of one Profile that are prepared at a time. How many are under way is decided for all Profiles together.
+pub const AT_ONCE: usize = 32;
 
 /// The most bytes of a message.
 pub const MESSAGE_MAX: usize = 1000;
@@ -52,6 +56,8 @@ pub struct Job {
     pub commit: String,
     /// The digest of the settings.
     pub settings: String,
+    /// The values for its files.
+    pub values: Arc<Values>,
     /// The inventory as the status has it.
     pub inventory: source::Inventory,
     /// The commit as it was read, or for a correction the one that is in force.
@@ -105,27 +111,17 @@ impl Job {
         Account::Service { namespace: self.key.namespace.to_string(), name: self.account.clone() }
     }
 
-    /// An object as it is sent: with the labels by which it is found again, and without what an autoscaler sets.
-    pub fn text(&self, manifest: &Manifest) -> Box<RawValue> {
-        let mut object = manifest.object();
-        for (label, value) in self.labels(&manifest.id) {
-            object["metadata"]["labels"][label] = value.into();
-        }
-        let scaled = self.operator.sources.touched.sight(&self.key, &manifest.id).is_some_and(|sight| sight.scaled);
-        if scaled && let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-            spec.remove("replicas");
-        }
-        // The text of a value is always JSON.
-        RawValue::from_string(object.to_string()).unwrap_or_default()
+    /// Whose objects they are.
+    pub fn whose(&self) -> Owner<'_> {
+        Owner { namespace: &self.key.namespace, profile: &self.key.name }
     }
 
-    /// The labels of everything that this source looks after.
-    pub fn labels(&self, id: &Id) -> BTreeMap<&'static str, String> {
-        let mut labels = BTreeMap::from([(PROFILE_LABEL, self.key.name.to_string())]);
-        if id.namespace.as_deref() != Some(&*self.key.namespace) {
-            labels.insert(PROFILE_NAMESPACE_LABEL, self.key.namespace.to_string());
-        }
-        labels
+    /// An object as it is sent.
+    pub fn text(&self, manifest: &Manifest) -> Box<RawValue> {
+        let scaled = self.operator.sources.touched.sight(&self.key, &manifest.id).is_some_and(|sight| sight.scaled);
+        let replicas = if scaled { Replicas::Scaled } else { Replicas::Wanted };
+        // The text of a value is always JSON.
+        RawValue::from_string(self.whose().sent(manifest, replicas).to_string()).unwrap_or_default()
     }
 }
 

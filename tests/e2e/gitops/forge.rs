@@ -34,14 +34,19 @@ impl Forge {
     /// A stage whose operator runs, and a repository that is empty.
     pub async fn new(test: &str) -> Self {
         let server = Server::start(test);
-        let stage = Stage::new(test).await;
+        let forge = Self { stage: Stage::new(test).await, server };
+        forge.secret().await;
+        forge
+    }
+
+    /// Makes the Secret with the credentials of the repository.
+    pub async fn secret(&self) {
         let secret: Secret = serde_json::from_value(json!({
             "metadata": {"name": "git"},
-            "stringData": {"ca.crt": server.identity.authority, "username": "ann", "password": "right"},
+            "stringData": {"ca.crt": self.server.identity.authority, "username": "ann", "password": "right"},
         }))
         .unwrap();
-        stage.world.api::<Secret>().create(&PostParams::default(), &secret).await.unwrap();
-        Self { stage, server }
+        self.stage.world.api::<Secret>().create(&PostParams::default(), &secret).await.unwrap();
     }
 
     /// As [`Forge::new`], with these files in the repository, and a Profile that follows it with these settings beside `git`.

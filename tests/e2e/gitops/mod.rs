@@ -1,11 +1,15 @@
 //! Profiles that follow repositories, on a real Git server and a real cluster.
 
+mod differences;
+mod drift;
 mod forge;
 mod interrupted;
+mod leave;
 mod order;
 mod rendered;
 mod rollouts;
 mod trust;
+mod values;
 mod webhooks;
 
 use landfall::api::{
