@@ -62,6 +62,11 @@ impl Settings {
     fn is_confidential(&self, text: &str) -> bool {
         self.secret.iter().any(|name| text.contains(&format!("${{{name}")))
     }
+
+    /// Whether a file may get the value of a Secret.
+    pub fn may_fill(&self, content: &[u8]) -> bool {
+        std::str::from_utf8(content).is_ok_and(|text| self.is_confidential(text))
+    }
 }
 
 /// What all objects of a commit have to keep to.

@@ -288,6 +288,14 @@ fn an_empty_directory_is_refused_unless_the_profile_allows_it() {
 }
 
 #[test]
+fn a_kustomization_is_not_rendered_here_and_the_remedy_is_named() {
+    let desk = Desk::new("kustomization");
+    desk.file("production/kustomization.yaml", "resources: [one.yaml]\n");
+    let said = desk.trouble();
+    assert!(said.contains("kustomization.yaml") && said.contains("kubectl diff --server-side"), "{said}");
+}
+
+#[test]
 fn without_a_working_copy_the_credentials_are_read_as_the_caller() {
     let desk = Desk::new("credentials");
     let diff = || run(&mut desk.cluster.landfall(&["diff", "production", "-n", "shop"]));

@@ -26,6 +26,7 @@ use crate::{
         plan::{Plan, Terms, plan},
         problem::Problem,
         render::{self, Bounds, Settings},
+        renderer,
         scope::{Scope, Scopes, comes_along},
         select,
         values::Values,
@@ -142,6 +143,13 @@ impl<'a> Rehearsal<'a> {
             None => None,
         };
         let ignore = ignore.map(|content| String::from_utf8_lossy(&content).into_owned());
+        if let Some((root, program)) = select::root(&listing, ignore.as_deref(), &self.source.ignore)? {
+            let message = format!(
+                "{} makes the manifests of this directory, which is done by the operator alone: compare what it makes by `kubectl diff --server-side --filename -`",
+                program.file()
+            );
+            return Err(vec![Problem::new(&root.path, 1, renderer::NOT_AVAILABLE, message)].into());
+        }
         let selected = select::select(&listing, ignore.as_deref(), &self.source.ignore)?;
         let contents = files.read(directory, &selected).await?;
         let settings = self.settings().await?;

@@ -39,6 +39,9 @@ const APIS_TOGETHER: usize = 200;
 /// The file with the values of the Profile.
 const VALUES: &str = "values.json";
 
+/// What is said instead of a program's words.
+const NOT_REPEATED: &str = "it refuses the files; its words may quote values of a Secret and are not repeated";
+
 /// What is to be rendered.
 struct Task<'a> {
     job: &'a Job,
@@ -177,6 +180,8 @@ impl Task<'_> {
     async fn render(&self, mut needs: Needs) -> Result<Vec<Manifest>, Halt> {
         let entries: Vec<Entry> = needs.closure.entries().cloned().collect();
         let contents = self.contents(&entries).await?;
+        let settings = &self.job.values.settings;
+        let confidential = contents.iter().any(|content| settings.may_fill(content));
         let mut files = std::mem::take(&mut needs.added);
         let (mut origins, mut problems) = (Origins::Kept, Vec::new());
         for (entry, content) in entries.iter().zip(contents) {
@@ -192,7 +197,13 @@ impl Task<'_> {
             return Err(Halt::from(problems));
         }
         let order = Order { program: self.program, files, arguments: std::mem::take(&mut needs.arguments) };
-        let output = self.job.operator.renderers.run(order).await.map_err(|error| self.failed(error, &needs))?;
+        let output = self.job.operator.renderers.run(order).await.map_err(|error| {
+            let error = match error {
+                RunError::Failed { .. } if confidential => RunError::Failed { said: NOT_REPEATED.to_owned() },
+                error => error,
+            };
+            self.failed(error, &needs)
+        })?;
         let (program, directory, root) = (self.program, self.directory.clone(), self.root.clone());
         let chart = self.chart.clone();
         // Thousands of objects take a while, in which others wait for their turn.
@@ -200,14 +211,17 @@ impl Task<'_> {
             let run = Run { program, directory: &directory, root: &root, chart: chart.as_deref(), origins };
             output::manifests(&output, &run)
         });
-        Ok(read.await.unwrap_or_else(|_| Err(Vec::new()))?)
+        let mut manifests = read.await.unwrap_or_else(|_| Err(Vec::new()))?;
+        // Which of the objects got which value is not known.
+        manifests.iter_mut().for_each(|manifest| manifest.confidential |= confidential);
+        Ok(manifests)
     }
 
     /// A file as the program gets it: with the values that it asks for, and with a wish to know where objects are from.
     fn fill(&self, path: &str, content: Vec<u8>) -> Result<(Vec<u8>, Origins), Vec<Problem>> {
         let Ok(text) = document::text(&content) else { return Ok((content, Origins::Kept)) };
         let problem = |error: document::Unreadable| Problem::new(path, error.line, VALUE_MISSING, error.message);
-        let text = substitute(text, &self.job.source.substitute)
+        let text = substitute(text, &self.job.values.settings.substitute)
             .map_err(|errors| errors.into_iter().map(problem).collect::<Vec<_>>())?;
         if self.program == Program::Kustomize && path == self.root {
             let (text, origins) = output::with_origins(&text);

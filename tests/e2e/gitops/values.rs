@@ -78,3 +78,28 @@ async fn a_request_reads_values_at_once_and_no_error_quotes_a_secret() {
     assert!(!log.contains("hunter2"), "the log has the value of a Secret");
     forge.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kustomization_gets_the_values_of_a_secret_and_nothing_quotes_them() {
+    let forge = Forge::new("values-kustomized").await;
+    let secrets: Api<Secret> = forge.stage.world.api();
+    let keys = json!({"metadata": {"name": "keys"}, "stringData": {"KEY": "hunter2"}});
+    secrets.create(&PostParams::default(), &serde_json::from_value(keys).unwrap()).await.unwrap();
+    let root = ("production/kustomization.yaml", "resources: [one.yaml]\n");
+    let first = forge.commit("first", &[root, ("production/one.yaml", &asks("one", "${KEY}"))]);
+    forge.follow_at("/production", "substituteFrom: [{kind: Secret, name: keys}]").await;
+    forge.in_force(&first).await;
+    assert_eq!(forge.value("one").await.as_deref(), Some("hunter2"));
+
+    let broken =
+        "# landfall: substitute\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {a: ${KEY}: [\n";
+    let bad = forge.commit("bad", &[root, ("production/one.yaml", broken)]);
+    let status = forge.failed(&bad).await;
+    assert!(status.failures[0].message.contains("may quote values of a Secret"), "{status:?}");
+    assert_eq!(forge.value("one").await.as_deref(), Some("hunter2"));
+    let profile = forge.profiles().get(super::forge::PROFILE).await.unwrap();
+    assert!(!serde_json::to_string(&profile.status).unwrap().contains("hunter2"), "{profile:?}");
+    let log = std::fs::read_to_string(&forge.stage.log).unwrap();
+    assert!(!log.contains("hunter2"), "the log has the value of a Secret");
+    forge.end().await;
+}
