@@ -65,6 +65,9 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub substitute_from: Vec<ValuesFrom>,
+    /// How files are decrypted that SOPS encrypted. Default: they are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decryption: Option<Decryption>,
     /// How a chart of Helm is rendered, where `git.path` has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helm: Option<HelmSource>,
@@ -150,6 +153,15 @@ pub enum VerifyMode {
     /// Both.
     #[serde(rename = "TagAndHEAD")]
     TagAndHead,
+}
+
+/// How files are decrypted that SOPS encrypted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Decryption {
+    /// The Secret of this namespace with identities of age: each of its keys that ends with `.agekey` has lines
+    /// `AGE-SECRET-KEY-1…`, and comments. The account that writes has to be able to read it.
+    pub secret_ref: SecretRef,
 }
 
 /// How a chart of Helm is rendered.

@@ -27,6 +27,7 @@ const WEIGHT_MAP: usize = 8;
 const DEPTH_MAX: usize = 100;
 
 /// One document of a file. What it contains may be a secret, so it is not shown by `Debug`.
+#[derive(Clone)]
 pub struct Document {
     /// The document without its places.
     pub value: Value,

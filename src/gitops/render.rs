@@ -15,6 +15,7 @@ use super::{
     object::{Id, Manifest},
     problem::Problem,
     scope::{Scope, Scopes},
+    sops::{self, Opened, Refused, age::Identities},
     substitute,
 };
 use crate::api::names;
@@ -30,8 +31,6 @@ pub const VALUE_MISSING: &str = "ValueMissing";
 pub const NOT_AN_OBJECT: &str = "NotAnObject";
 /// An object has no name of its own.
 pub const GENERATED_NAME: &str = "GeneratedName";
-/// An object is encrypted.
-pub const ENCRYPTED: &str = "EncryptionNotSupported";
 /// An object names another namespace than the one that the source writes to.
 pub const OTHER_NAMESPACE: &str = "NamespaceNotAllowed";
 /// An object stands in the commit more than once.
@@ -48,6 +47,8 @@ pub struct Settings {
     pub substitute: BTreeMap<String, String>,
     /// The names of those that come from Secrets.
     pub secret: BTreeSet<String>,
+    /// Whom files may be encrypted for.
+    pub identities: Arc<Identities>,
 }
 
 /// Values may be secret.
@@ -87,6 +88,9 @@ pub struct Bounds<'a> {
 pub fn file(path: &str, content: &[u8], settings: &Settings) -> Result<Vec<Manifest>, Vec<Problem>> {
     let problem = |reason| move |error: Unreadable| Problem::new(path, error.line, reason, error.message);
     let text = document::text(content).map_err(|error| vec![problem(NOT_YAML)(error)])?;
+    if let Some(opened) = opened(path, text, settings)? {
+        return decrypted(path, opened);
+    }
     let confidential = settings.is_confidential(text);
     let text = substitute::substitute(text, &settings.substitute)
         .map_err(|errors| errors.into_iter().map(problem(VALUE_MISSING)).collect::<Vec<_>>())?;
@@ -100,6 +104,45 @@ pub fn file(path: &str, content: &[u8], settings: &Settings) -> Result<Vec<Manif
         manifest
     };
     Ok(manifests.into_iter().map(marked).collect())
+}
+
+/// The documents of a file, if SOPS encrypted it.
+fn opened(path: &str, text: &str, settings: &Settings) -> Result<Option<Vec<Opened>>, Vec<Problem>> {
+    if !sops::may_be_encrypted(text) {
+        return Ok(None);
+    }
+    let documents = document::read(text)
+        .map_err(|Unreadable { line, message }| vec![Problem::new(path, line, NOT_YAML, message)])?;
+    if !documents.iter().any(|document| sops::is_encrypted(&document.value)) {
+        return Ok(None);
+    }
+    let refused = |Refused { line, reason, message }| vec![Problem::new(path, line, reason, message)];
+    sops::open(text, documents, &settings.identities).map(Some).map_err(refused)
+}
+
+/// The objects of what was decrypted.
+fn decrypted(path: &str, opened: Vec<Opened>) -> Result<Vec<Manifest>, Vec<Problem>> {
+    let file: Arc<str> = path.into();
+    divide(opened.into_iter().flat_map(|Opened { document, sealed }| {
+        let parts = document.parts().into_iter();
+        let sealed: Vec<_> = sealed.map(Document::parts).unwrap_or_default();
+        let sealed = sealed.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        parts.zip(sealed).map(|(part, sealed)| uncovered(part, sealed, &file)).collect::<Vec<_>>()
+    }))
+}
+
+/// The object of a document, and of what it was before it was decrypted. Its digest is of that: statuses have digests, and who
+/// reads one could try out what a short secret may be.
+///
+/// # Errors
+/// It is none, or none that can be written.
+pub(super) fn uncovered(document: Document, sealed: Option<Document>, file: &Arc<str>) -> Result<Manifest, Problem> {
+    let mut plain = manifest(document, file)?;
+    if let Some(sealed) = sealed {
+        plain.digest = manifest(sealed, file)?.digest;
+        plain.confidential = true;
+    }
+    Ok(plain)
 }
 
 /// All that went well, or all that did not.
@@ -131,9 +174,10 @@ pub(super) fn manifest(document: Document, file: &Arc<str>) -> Result<Manifest, 
         let message = "generateName makes another object each time: write metadata.name";
         return Err(problem(GENERATE_NAME, GENERATED_NAME, message).of(&text("/kind")));
     };
-    if document.value.pointer("/sops/mac").is_some() {
-        let message = "objects that SOPS encrypted are not possible yet: make this Secret in another way";
-        return Err(problem("/sops", ENCRYPTED, message).of(&id));
+    if sops::is_encrypted(&document.value) {
+        let message =
+            "what SOPS encrypted is decrypted as a whole file: encrypt the file, and not an item of a list in it";
+        return Err(problem("/sops", sops::FAILED, message).of(&id));
     }
     let line = document.line("");
     let mut object = document.value;

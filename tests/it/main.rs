@@ -23,6 +23,7 @@ mod gitops_mutations;
 mod gitops_plan;
 mod gitops_render;
 mod gitops_renderer;
+mod gitops_sops;
 mod gitops_sync;
 mod gitops_values;
 mod hook_routes;

@@ -80,6 +80,7 @@ fn job(operator: &Arc<Operator>, key: &Key, (profile, source): (&Profile, &Sourc
         commit: String::new(),
         settings: String::new(),
         values: Arc::default(),
+        identities: Arc::default(),
         inventory: status.and_then(|status| status.inventory.clone()).unwrap_or_default(),
         loaded: None,
     }

@@ -10,6 +10,7 @@ mod deliver;
 mod drift;
 mod fight;
 mod health;
+mod keys;
 mod leave;
 mod prepare;
 mod rendered;
@@ -30,6 +31,7 @@ use sha2::{Digest, Sha256};
 use self::{
     access::Access,
     deliver::{Delivery, Slot},
+    keys::Keys,
     repositories::Following,
     values::Known,
     work::{Job, Loaded},
@@ -70,6 +72,8 @@ struct Memory {
     state: State,
     access: Option<Access>,
     values: Option<Known>,
+    /// The keys to what SOPS encrypted.
+    keys: Option<Keys>,
     following: Option<Following>,
     /// What is done about what somebody else changes.
     drift: Option<DriftPolicy>,
@@ -159,7 +163,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let blocked = prepare(operator, key, &mut memory, (profile, source)).await;
     let tip = memory.following.as_ref().map(Following::tip).unwrap_or_default();
     let request = request(profile, &mut memory, before.handled_request.as_deref());
-    let settings = settings(profile, source, memory.values.as_ref());
+    let settings = settings(profile, source, &memory);
     let delivery = memory.slot.take();
     let found = delivery.map(|Delivery { found, loaded }| {
         memory.fresh = loaded.or(memory.fresh.take());
@@ -251,6 +255,11 @@ async fn prepare(
         Ok(known) => memory.values = Some(known),
         Err(trouble) => return Some(trouble),
     }
+    // What cannot be read does not count as another key: what is under way goes on.
+    match Keys::read(operator, &account, (key, source), (memory.keys.as_ref(), asked(profile))).await {
+        Ok(keys) => memory.keys = keys,
+        Err(trouble) => return Some(trouble),
+    }
     dependency(operator, key, source)
 }
 
@@ -319,7 +328,7 @@ fn request(profile: &Profile, memory: &mut Memory, handled: Option<&str>) -> Opt
 const DIGITS: usize = 32;
 
 /// The digest of everything but the files that has a part in what is written.
-fn settings(profile: &Profile, source: &Source, values: Option<&Known>) -> String {
+fn settings(profile: &Profile, source: &Source, memory: &Memory) -> String {
     let mut source = source.clone();
     (source.suspend, source.drift, source.health_timeout) = (false, DriftPolicy::default(), None);
     source.deletion_policy = SourceDeletion::default();
@@ -329,7 +338,8 @@ fn settings(profile: &Profile, source: &Source, values: Option<&Known>) -> Strin
     // Types of ours always make a text.
     let mut text =
         serde_json::to_string(&(source, &profile.spec.target, env!("CARGO_PKG_VERSION"))).unwrap_or_default();
-    text.push_str(&values.map(|known| known.values().digest.clone()).unwrap_or_default());
+    text.push_str(&memory.values.as_ref().map(|known| known.values().digest.clone()).unwrap_or_default());
+    text.push_str(&memory.keys.as_ref().map(|keys| keys.identities().fingerprint()).unwrap_or_default());
     hexadecimal(&Sha256::digest(text), DIGITS)
 }
 
@@ -351,6 +361,7 @@ fn job(
         commit: step.state.target.commit.clone(),
         settings: step.state.target.settings.clone(),
         values: memory.values.as_ref().map(Known::values).unwrap_or_default(),
+        identities: memory.keys.as_ref().map(Keys::identities).unwrap_or_default(),
         inventory: step.status.inventory.clone().unwrap_or_default(),
         loaded: if step.action == Some(Action::Correct) { memory.loaded.clone() } else { memory.fresh.clone() },
     }

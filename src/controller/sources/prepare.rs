@@ -188,7 +188,7 @@ async fn files(job: &Job, remote: &Remote) -> Result<Files, Halt> {
     }
     let ids: Vec<String> = unknown.iter().map(|entry| entry.id.clone()).collect();
     let contents = mirrors.read(remote, &ids).await?;
-    let settings = job.values.settings.clone();
+    let settings = Settings { identities: Arc::clone(&job.identities), ..job.values.settings.clone() };
     let files: Vec<(String, String, Vec<u8>)> = unknown
         .into_iter()
         .zip(contents)

@@ -1,7 +1,7 @@
 //! Directories of which kustomize or Helm make the manifests: what they need is read from the mirror, and they run only
 //! where any of it changed.
 
-use std::{borrow::Cow, collections::HashMap, ffi::OsString};
+use std::{borrow::Cow, collections::HashMap, ffi::OsString, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
@@ -22,6 +22,7 @@ use crate::{
             kustomization::Walk,
             output::{self, Origins, Run},
         },
+        sops::made::Keys,
         substitute::substitute,
         tree::{Entry, Listing},
     },
@@ -182,9 +183,11 @@ impl Task<'_> {
         let contents = self.contents(&entries).await?;
         let settings = &self.job.values.settings;
         let confidential = contents.iter().any(|content| settings.may_fill(content));
+        let mut keys = Keys::new(Arc::clone(&self.job.identities));
         let mut files = std::mem::take(&mut needs.added);
         let (mut origins, mut problems) = (Origins::Kept, Vec::new());
         for (entry, content) in entries.iter().zip(contents) {
+            problems.extend(keys.add(&entry.path, &content).err());
             match self.fill(&entry.path, content) {
                 Ok((content, asked)) => {
                     origins = if asked == Origins::Removed { asked } else { origins };
@@ -209,7 +212,7 @@ impl Task<'_> {
         // Thousands of objects take a while, in which others wait for their turn.
         let read = tokio::task::spawn_blocking(move || {
             let run = Run { program, directory: &directory, root: &root, chart: chart.as_deref(), origins };
-            output::manifests(&output, &run)
+            output::opened(&output, &run, &keys)
         });
         let mut manifests = read.await.unwrap_or_else(|_| Err(Vec::new()))?;
         // Which of the objects got which value is not known.

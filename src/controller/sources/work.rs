@@ -25,6 +25,7 @@ use crate::{
         object::{Id, Manifest},
         owner::{Owner, Replicas},
         plan::Plan,
+        sops::age::Identities,
         sync::{Action, Found, Trouble},
         values::Values,
         words::cut,
@@ -58,6 +59,8 @@ pub struct Job {
     pub settings: String,
     /// The values for its files.
     pub values: Arc<Values>,
+    /// Whom files may be encrypted for.
+    pub identities: Arc<Identities>,
     /// The inventory as the status has it.
     pub inventory: source::Inventory,
     /// The commit as it was read, or for a correction the one that is in force.

@@ -5,7 +5,14 @@ use std::{borrow::Cow, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    super::{document, object::Manifest, problem::Problem, render, words::cut},
+    super::{
+        document::{self, Document},
+        object::{Id, Manifest},
+        problem::Problem,
+        render,
+        sops::made::Keys,
+        words::cut,
+    },
     FAILED, HOOK, Program,
     files::resolve,
 };
@@ -67,6 +74,14 @@ pub fn with_origins(text: &str) -> (Cow<'_, str>, Origins) {
 /// # Errors
 /// Everything that is wrong with them.
 pub fn manifests(output: &str, run: &Run<'_>) -> Result<Vec<Manifest>, Vec<Problem>> {
+    opened(output, run, &Keys::default())
+}
+
+/// The objects that a program wrote, decrypted where files that it got are.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn opened(output: &str, run: &Run<'_>, keys: &Keys) -> Result<Vec<Manifest>, Vec<Problem>> {
     let (mut manifests, mut problems) = (Vec::new(), Vec::new());
     for text in divide(output) {
         let file = source(text, run);
@@ -81,7 +96,7 @@ pub fn manifests(output: &str, run: &Run<'_>) -> Result<Vec<Manifest>, Vec<Probl
             for mut part in parts {
                 let file = origin(&mut part.value, run).map_or_else(|| Arc::clone(&file), Arc::from);
                 match hook(&part.value, &file) {
-                    Hook::None => match render::manifest(part, &file) {
+                    Hook::None => match open(part, &file, keys) {
                         Ok(mut manifest) => {
                             manifest.line = 0;
                             manifests.push(manifest);
@@ -94,7 +109,30 @@ pub fn manifests(output: &str, run: &Run<'_>) -> Result<Vec<Manifest>, Vec<Probl
             }
         }
     }
+    if problems.is_empty() {
+        problems = keys.unused();
+    }
     if problems.is_empty() { Ok(manifests) } else { Err(problems) }
+}
+
+/// The object of a document, decrypted where that is to be done.
+fn open(mut document: Document, file: &Arc<str>, keys: &Keys) -> Result<Manifest, Problem> {
+    let name = Id::of(&document.value);
+    match keys.open(&mut document.value) {
+        Ok(None) => render::manifest(document, file),
+        Ok(Some(before)) => {
+            let mut sealed = document.clone();
+            sealed.value = before;
+            render::uncovered(document, Some(sealed), file)
+        }
+        Err((reason, message)) => {
+            let problem = Problem::new(file, 0, reason, message);
+            Err(match name {
+                Some(name) => problem.of(&name),
+                None => problem,
+            })
+        }
+    }
 }
 
 /// The documents of a text, each with the line that begins it.

@@ -2,6 +2,7 @@
 
 mod differences;
 mod drift;
+mod encrypted;
 mod forge;
 mod interrupted;
 mod leave;
