@@ -216,7 +216,9 @@ impl Task<'_> {
         });
         let mut manifests = read.await.unwrap_or_else(|_| Err(Vec::new()))?;
         // Which of the objects got which value is not known.
-        manifests.iter_mut().for_each(|manifest| manifest.confidential |= confidential);
+        for manifest in &mut manifests {
+            manifest.confidential |= confidential;
+        }
         Ok(manifests)
     }
 

@@ -77,7 +77,7 @@ impl Keys {
         }
         let mut found = Found::new();
         let keys: Vec<&(String, FileKey)> = self.of(mac.as_deref()).collect();
-        self.look(object, &mut (Vec::new(), Vec::new()), &keys, &mut found).map_err(|message| (FAILED, message))?;
+        look(object, &mut (Vec::new(), Vec::new()), &keys, &mut found).map_err(|message| (FAILED, message))?;
         if mac.is_none() && found.is_empty() {
             return Ok(None);
         }
@@ -96,52 +96,51 @@ impl Keys {
         self.all.iter().filter(move |(_, key)| mac.is_none_or(|mac| key.mac == mac))
     }
 
-    /// Finds every value that is encrypted. `at` are the steps and the keys that lead there.
-    fn look(
-        &self,
-        value: &Value,
-        at: &mut (Vec<String>, Vec<String>),
-        keys: &[&(String, FileKey)],
-        found: &mut Found,
-    ) -> Result<(), String> {
-        match value {
-            Value::String(text) if text.starts_with(value::PREFIX) => {
-                if is_name(&at.0) {
-                    return Err("kind, name and namespace are shown to people, so they cannot be secret".to_owned());
-                }
-                let place = bound(&at.1);
-                let opened = |key: &DataKey| value::decrypt(text, key, &place);
-                let plain = keys.iter().find_map(|(_, key)| opened(&key.key).ok()).ok_or_else(|| MOVED.to_owned())?;
-                found.push((at.0.clone(), plain.into_value()?));
-            }
-            Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    at.0.push(index.to_string());
-                    self.look(item, at, keys, found)?;
-                    at.0.pop();
-                }
-            }
-            Value::Object(map) => {
-                let is_root = at.0.is_empty();
-                for (key, inner) in map.iter().filter(|(key, _)| !(is_root && *key == "sops")) {
-                    at.0.push(key.clone());
-                    at.1.push(key.clone());
-                    self.look(inner, at, keys, found)?;
-                    at.0.pop();
-                    at.1.pop();
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     /// Files of which no object came: whatever was made of them is still encrypted.
     pub fn unused(&self) -> Vec<Problem> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let left = self.all.iter().filter(|(_, key)| !used.contains(&key.mac));
         left.map(|(file, key)| Problem::new(file, key.line, FAILED, GENERATED)).collect()
     }
+}
+
+/// Finds every value that is encrypted. `at` are the steps and the keys that lead there.
+fn look(
+    value: &Value,
+    at: &mut (Vec<String>, Vec<String>),
+    keys: &[&(String, FileKey)],
+    found: &mut Found,
+) -> Result<(), String> {
+    match value {
+        Value::String(text) if text.starts_with(value::PREFIX) => {
+            if is_name(&at.0) {
+                return Err("kind, name and namespace are shown to people, so they cannot be secret".to_owned());
+            }
+            let place = bound(&at.1);
+            let opened = |key: &DataKey| value::decrypt(text, key, &place);
+            let plain = keys.iter().find_map(|(_, key)| opened(&key.key).ok()).ok_or_else(|| MOVED.to_owned())?;
+            found.push((at.0.clone(), plain.into_value()?));
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                at.0.push(index.to_string());
+                look(item, at, keys, found)?;
+                at.0.pop();
+            }
+        }
+        Value::Object(map) => {
+            let is_root = at.0.is_empty();
+            for (key, inner) in map.iter().filter(|(key, _)| !(is_root && *key == "sops")) {
+                at.0.push(key.clone());
+                at.1.push(key.clone());
+                look(inner, at, keys, found)?;
+                at.0.pop();
+                at.1.pop();
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 const MOVED: &str =

@@ -102,8 +102,14 @@ struct Tree {
     sum: Sha512,
 }
 
-/// What is found in place of what was encrypted: nothing, where that was a comment in a list.
-type Found = Vec<(Vec<String>, Option<Value>)>;
+/// What stands in place of what was encrypted: nothing, where that was a comment in a list.
+type Instead = Option<Value>;
+
+/// What is found, by the steps that lead there.
+type Found = Vec<(Vec<String>, Instead)>;
+
+/// The trees of a text, the one that each document belongs to, and what is found in each.
+type Unsealed = (Vec<Tree>, Vec<Option<usize>>, Vec<Found>);
 
 /// The trees of a text, and the one that each document belongs to.
 type Trees = (Vec<Tree>, Vec<Option<usize>>);
@@ -139,11 +145,7 @@ pub fn prove(text: &str, documents: &[Document], identities: &Identities) -> Res
     Ok(trees.into_iter().map(|Tree { block, key, line, .. }| FileKey { mac: block.mac, key, line }).collect())
 }
 
-fn unseal(
-    text: &str,
-    documents: &[Document],
-    identities: &Identities,
-) -> Result<(Vec<Tree>, Vec<Option<usize>>, Vec<Found>), Refused> {
+fn unseal(text: &str, documents: &[Document], identities: &Identities) -> Result<Unsealed, Refused> {
     let (mut trees, of) = trees(documents, identities)?;
     if let Some(tree) = trees.first()
         && text.lines().any(|line| line.trim() == REQUEST)
@@ -157,11 +159,8 @@ fn unseal(
             return Ok(());
         };
         let is_own = path.steps.first().is_some_and(|first| first == "sops");
-        if !is_own
-            && let Some(value) = tree.count(path, leaf)?
-            && let Some(found) = found.get_mut(path.document)
-        {
-            found.push((path.steps.clone(), value));
+        if !is_own && let Some(found) = found.get_mut(path.document) {
+            tree.count(path, leaf, found)?;
         }
         Ok(())
     };
@@ -197,15 +196,15 @@ fn trees(documents: &[Document], identities: &Identities) -> Result<Trees, Refus
 }
 
 impl Tree {
-    /// Counts a value; returns what is to stand in its place.
-    fn count(&mut self, path: &Path, leaf: &Leaf<'_>) -> Result<Option<Option<Value>>, Unreadable> {
+    /// Counts a value, and finds what is to stand in its place, if it is encrypted.
+    fn count(&mut self, path: &Path, leaf: &Leaf<'_>, found: &mut Found) -> Result<(), Unreadable> {
         let refused = |message: &str| Unreadable { line: leaf.line, message: message.to_owned() };
-        let Some(seen) = value::as_sops_reads(leaf.text, leaf.style, leaf.tag) else { return Ok(None) };
+        let Some(seen) = value::as_sops_reads(leaf.text, leaf.style, leaf.tag) else { return Ok(()) };
         if !self.block.is_encrypted(&path.keys) {
             if !self.block.only_encrypted {
                 self.sum.update(seen.counted());
             }
-            return Ok(None);
+            return Ok(());
         }
         let Plain::Text(text) = seen else {
             return Err(refused(
@@ -213,7 +212,7 @@ impl Tree {
             ));
         };
         if text.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         if is_name(&path.steps) {
             return Err(refused(
@@ -227,7 +226,8 @@ impl Tree {
         if plain == Plain::Comment && !is_item {
             return Err(refused("a comment stands here in place of a value: encrypt the file again"));
         }
-        plain.into_value().map(Some).map_err(|message| refused(&message))
+        found.push((path.steps.clone(), plain.into_value().map_err(|message| refused(&message))?));
+        Ok(())
     }
 
     /// Whether the file is as SOPS left it.
@@ -255,10 +255,8 @@ impl fmt::UpperHex for Hexadecimal<'_> {
 /// Whether a value is part of what an object is known by.
 fn is_name(steps: &[String]) -> bool {
     let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
-    let own = match steps.as_slice() {
-        ["items", _, own @ ..] => own,
-        own => own,
-    };
+    let steps = steps.as_slice();
+    let own = if let ["items", _, own @ ..] = steps { own } else { steps };
     matches!(own, ["apiVersion" | "kind", ..] | ["metadata", "name" | "namespace" | "generateName", ..])
 }
 
