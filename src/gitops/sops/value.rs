@@ -9,7 +9,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use granit_parser::{ScalarStyle, Tag as YamlTag};
 use serde_json::Value;
 
-use super::super::scalar::Scalar;
+use crate::gitops::scalar::Scalar;
 
 /// How every encrypted value begins.
 pub const PREFIX: &str = "ENC[AES256_GCM,";

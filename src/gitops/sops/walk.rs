@@ -1,10 +1,10 @@
 //! The values of a text in the order in which they stand there, which is the order in which SOPS counts them.
 //!
-//! Only for texts that [`document`](super::super::document) has read before: their size and depth have bounds.
+//! Only for texts that [`document`](crate::gitops::document) has read before: their size and depth have bounds.
 
 use granit_parser::{Event, Parser, ScalarStyle, StrInput, Tag};
 
-use super::super::{
+use crate::gitops::{
     document::Unreadable,
     scalar::{self, Scalar},
 };
