@@ -96,6 +96,18 @@ production: Failed 1a3c5e7f9b2d, Raise the limit, by Jane <jane@example.test>
     assert_eq!((code, out.as_str(), err.as_str()), (1, expected, ""));
 }
 
+#[test]
+fn a_message_that_is_no_more_than_the_first_failure_is_said_once() {
+    let cluster = cluster("sync-once");
+    cluster.operator(answering(|source| {
+        failed(source);
+        let message = "production/web.yaml:12: Deployment shop/web: spec.replicas: expected an integer (and 2 more)";
+        source["lastSync"]["message"] = json!(message);
+    }));
+    let (_, out, _) = run(&mut cluster.landfall(&["sync", "production"]));
+    assert_eq!(out.matches("expected an integer").count(), 1, "{out}");
+}
+
 /// A fetch that failed is no sync of a commit: the condition says why.
 #[test]
 fn a_repository_that_cannot_be_reached_is_told_from_the_condition() {

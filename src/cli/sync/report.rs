@@ -106,8 +106,9 @@ pub fn details(profile: &Profile) -> Vec<Line> {
     let about = commit(source).map(|commit| commit.id.as_str());
     let last = source.last_sync.as_ref().filter(|sync| Some(sync.commit.as_str()) == about);
     let mut lines: Vec<_> = last.map(|sync| Line::new(format!("  {}", counts(sync)))).into_iter().collect();
-    // What failed is said of each object below, and the message is no more than the first of it.
-    let why = source.failures.is_empty().then(|| why(source, last).or_else(|| condition(profile))).flatten();
+    // Where it is no more than the first of the failures, that is said below.
+    let is_told = |sentence: &String| source.failures.first().is_some_and(|first| sentence.starts_with(&bare(first)));
+    let why = why(source, last).or_else(|| condition(profile)).filter(|sentence| !is_told(sentence));
     lines.extend(why.map(|sentence| Line::default().then(style_of(source), format!("  {sentence}"))));
     lines.extend(source.failures.iter().map(|failure| Line::default().then(BAD, format!("  {}", said_of(failure)))));
     lines
@@ -138,9 +139,14 @@ fn condition(profile: &Profile) -> Option<String> {
 
 /// One failure, with its place first, as compilers write it.
 fn said_of(failure: &SyncFailure) -> String {
-    let SyncFailure { object, file, line, reason, message } = failure;
+    format!("{} ({})", bare(failure), failure.reason)
+}
+
+/// The same without its reason, as messages begin that are about it.
+fn bare(failure: &SyncFailure) -> String {
+    let SyncFailure { object, file, line, message, .. } = failure;
     let line = line.filter(|_| file.is_some()).map(|line| line.to_string());
     let parts = [file.clone(), line].into_iter().flatten().collect::<Vec<_>>().join(":");
     let before = [Some(parts).filter(|place| !place.is_empty()), object.clone()].into_iter().flatten();
-    format!("{}{message} ({reason})", before.map(|part| part + ": ").collect::<String>())
+    format!("{}{message}", before.map(|part| part + ": ").collect::<String>())
 }

@@ -1,8 +1,11 @@
 //! Directories of which kustomize and Helm make the manifests.
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::LogParams;
 use landfall::api::source::SourceStatus;
 
 use super::forge::{Forge, map};
+use crate::world::{LOCAL_IMAGE, World};
 
 /// A base with an object and a generator.
 fn base(value: &str) -> Vec<(&'static str, String)> {
@@ -176,6 +179,34 @@ async fn a_template_that_loops_or_prints_gigabytes_is_ended_and_nobody_else_noti
     let left = std::fs::read_dir(data.join("renderers")).unwrap().count();
     assert_eq!(left, 0, "scratch directories are removed");
     forge.end().await;
+}
+
+/// As the chart runs the operator, and so its renderers.
+const RESTRICTED: &str =
+    "securityContext: {runAsNonRoot: true, runAsUser: 65532, seccompProfile: {type: RuntimeDefault}}";
+const SEALED: &str =
+    "securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_image_has_both_programs_and_contains_them_in_a_pod_without_rights() {
+    let world = World::new("image-renderers").await;
+    for (program, says) in [("kustomize", "v5."), ("helm", "Version:\"v4.")] {
+        let arguments = format!("[contain, --read, /proc, --, /usr/libexec/landfall/{program}, version]");
+        world
+            .apply(&format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: {program}}}, spec: {{restartPolicy: Never, {RESTRICTED}, \
+                 containers: [{{name: main, image: '{LOCAL_IMAGE}', imagePullPolicy: IfNotPresent, args: {arguments}, {SEALED}}}]}}}}"
+            ))
+            .await;
+        let ended = |pod: Option<&Pod>| {
+            let phase = pod.and_then(|pod| pod.status.as_ref()?.phase.as_deref());
+            matches!(phase, Some("Succeeded" | "Failed"))
+        };
+        world.wait_for::<Pod, _>(program, ended).await;
+        let said = world.api::<Pod>().logs(program, &LogParams::default()).await.unwrap();
+        assert!(said.contains(says), "{program}: {said}");
+    }
+    world.end().await;
 }
 
 #[test]
