@@ -135,10 +135,12 @@ echo "| nothing changes for 60 s | 60 | $(minus "$(ticks)" "$used") | $(peak) |"
 
 kill "$operator"; wait "$operator" || true
 operator=''
+# What is there would be work for those who look after it, and the floor would be none.
+kubectl delete namespace one --timeout=600s >/dev/null
 cargo bench --quiet --locked --offline --bench rollouts -- --plain="$work/tree/all"
 
 if [ "$profiles" -gt 0 ]; then
-  kubectl delete namespace one plain --timeout=600s >/dev/null
+  kubectl delete namespace plain --timeout=600s >/dev/null
   prepare many
   start
   number=0
