@@ -115,7 +115,8 @@ impl Server {
 
     /// Who may log in.
     fn admit(&self, keys: &[&Key]) {
-        let lines: String = keys.iter().map(|key| format!("{}\n", key.public())).collect();
+        let lines: Vec<String> = keys.iter().map(|key| format!("{}\n", key.public())).collect();
+        let lines = lines.concat();
         let path = self.scratch.0.join("authorized_keys");
         fs::write(&path, lines).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -165,7 +166,8 @@ fn whoami() -> String {
 
 fn settings(directory: &Path, hosts: &[Key]) -> String {
     let root = directory.display();
-    let hosts: String = hosts.iter().map(|key| format!("HostKey {}\n", key.0.display())).collect();
+    let hosts: Vec<String> = hosts.iter().map(|key| format!("HostKey {}\n", key.0.display())).collect();
+    let hosts = hosts.concat();
     format!(
         "{hosts}AuthorizedKeysFile {root}/authorized_keys\nStrictModes no\nUsePAM no\nPidFile none\nLogLevel VERBOSE\n\
          PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxAuthTries 2\n\
@@ -414,7 +416,9 @@ async fn a_path_is_one_word_for_the_shell_on_the_other_side() {
 #[tokio::test]
 async fn a_pack_over_the_limit_ends_at_the_limit() {
     let server = Server::start("ssh-large");
-    let noise: String = (0..400_000_u64).map(|at| format!("{:x}", at.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    let noise: Vec<String> =
+        (0..400_000_u64).map(|at| format!("{:x}", at.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    let noise = noise.concat();
     let commit = server.repository.commit_tree(&server.repository.files(&[("noise", &noise)]), "noise", None);
     server.repository.branch("main", &commit);
     let small = server.scratch.mirrors(Limits { received: 1 << 20, ..Limits::default() });

@@ -52,7 +52,7 @@ async fn who_changes_a_field_again_and_again_is_named_and_left_alone() {
     let note = event(&forge, "DriftContested").await;
     assert!(note.starts_with("somebody changes ConfigMap ") && note.contains("/data/a"), "{note}");
     assert_eq!(forge.value("one").await.as_deref(), Some("mine-4"), "it is left to them");
-    let text = metrics(&forge).await;
+    let text = metrics(&forge);
     assert!(text.contains("landfall_drift_total{outcome=\"corrected\"} 3"), "{text}");
     assert!(text.contains("landfall_drift_total{outcome=\"contested\"} 1"), "{text}");
 
@@ -64,7 +64,7 @@ async fn who_changes_a_field_again_and_again_is_named_and_left_alone() {
 }
 
 /// The operator's metrics.
-async fn metrics(forge: &Forge) -> String {
+fn metrics(forge: &Forge) -> String {
     let url = format!("http://{}/metrics", forge.stage.http());
     let arguments = ["sample", "get", url.as_str()];
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_landfall")).args(arguments).output().unwrap();

@@ -26,7 +26,7 @@ async fn delete(forge: &Forge) {
 
 async fn is_gone(forge: &Forge) {
     let gone = await_condition(forge.profiles(), PROFILE, |profile: Option<&Profile>| profile.is_none());
-    forge.stage.world.patiently("the end of the Profile", gone).await.unwrap();
+    Box::pin(forge.stage.world.patiently("the end of the Profile", Box::pin(gone))).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
