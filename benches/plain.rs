@@ -22,6 +22,8 @@ use landfall::api::{
 };
 use serde_json::json;
 
+use super::processor_of;
+
 /// Requests that are under way at a time: as many as the operator has.
 const UNDER_WAY: usize = 32;
 
@@ -112,7 +114,5 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 
 /// Seconds of processor time that this process has used.
 fn processor() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+    processor_of(std::process::id())
 }

@@ -84,6 +84,14 @@ async fn main() {
     }
 }
 
+/// Seconds of processor time that a process has used.
+fn processor_of(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
+}
+
 struct Bench {
     client: Client,
 }
@@ -110,10 +118,7 @@ impl Operator {
 
     /// Seconds of processor time so far.
     fn processor(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-        ticks / 100.0
+        processor_of(self.child.id())
     }
 
     /// A line of the process's status, in megabytes.

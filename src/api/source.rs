@@ -2,7 +2,7 @@
 
 #![expect(clippy::struct_excessive_bools, reason = "each is a field that people write")]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
@@ -128,6 +128,23 @@ pub struct GitSource {
     /// Whose signature a commit has to have. Default: none is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
+}
+
+impl GitSource {
+    /// How often the repository is looked at.
+    pub fn every(&self) -> Duration {
+        self.interval.map_or(Duration::from_mins(1), TimeSpan::as_duration)
+    }
+
+    /// How long one look or one fetch may take.
+    pub fn limit(&self) -> Duration {
+        self.timeout.map_or(Duration::from_mins(1), TimeSpan::as_duration)
+    }
+
+    /// The directory whose files are read.
+    pub fn directory(&self) -> &str {
+        self.path.as_deref().unwrap_or("/")
+    }
 }
 
 /// Which signatures are needed, and the keys that are trusted to make them.

@@ -16,6 +16,7 @@ pub mod rehearse;
 pub mod releases;
 pub mod revision;
 pub mod routers;
+pub mod secret;
 pub mod store;
 pub mod values;
 pub mod write;

@@ -1,17 +1,14 @@
 //! What webhooks need of the operator: the secret of a Profile, and somebody to tell.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, OnceLock, Weak},
-};
-
-use base64::{Engine, prelude::BASE64_STANDARD};
-use serde::Deserialize;
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::operator::Operator;
 use crate::{
     api::check::SecretKey,
-    cluster::write::{Account, Place},
+    cluster::{
+        secret::Secret,
+        write::{Account, Place},
+    },
     gitops::hook::{Key, Push},
     server::hooks::{Hooked, Hooks},
 };
@@ -22,13 +19,6 @@ const NOBODY: &str = "landfall-no-such-webhook";
 /// Takes webhooks for the operator, once this replica leads.
 #[derive(Clone, Default)]
 pub struct Reception(Arc<OnceLock<Weak<Operator>>>);
-
-/// A Secret, of which nothing is ever shown.
-#[derive(Deserialize)]
-struct Secret {
-    #[serde(default)]
-    data: BTreeMap<String, String>,
-}
 
 impl Reception {
     /// Says who is told.
@@ -51,7 +41,7 @@ impl Hooks for Reception {
             webhook.unwrap_or_else(|| SecretKey { name: NOBODY.to_owned(), key: String::new() });
         let place = Place::named("v1", "Secret", namespace, &name);
         let secret: Secret = operator.writer.get_as(&Account::Own, &place).await.ok()??;
-        let key = Key::new(&BASE64_STANDARD.decode(secret.data.get(&key)?).ok()?)?;
+        let key = Key::new(&secret.get(&key)?)?;
         Some(Hooked { key, url: source?.git.url })
     }
 

@@ -21,7 +21,7 @@ pub fn cut(text: &str, most: usize) -> String {
 }
 
 /// The beginning of a commit's hash.
-fn short(commit: &str) -> &str {
+pub fn short(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
 }
 

@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
@@ -14,12 +13,10 @@ use tempfile::TempDir;
 
 use super::directory;
 use crate::{
-    api::{
-        source::{GitSource, Source},
-        time_span::TimeSpan,
-    },
+    api::source::{GitSource, Source},
     cli::{
         access::{Session, ask},
+        sync::report::short,
         terminal::note,
     },
     cluster::probe::forbidden::Forbidden,
@@ -29,9 +26,6 @@ use crate::{
     },
     gitops::tree::{Entry, Listing},
 };
-
-/// How long a look or a fetch may take where the spec does not say.
-const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Where files are read.
 pub enum Files {
@@ -69,11 +63,11 @@ impl Files {
         // Whoever calls may reach from here whatever they like.
         let anywhere = Forbidden::only(BTreeSet::new());
         let mirrors = Mirrors::new(scratch.path().join("git"), Limits::default(), anywhere);
-        let limit = git.timeout.map_or(TIMEOUT, TimeSpan::as_duration);
+        let limit = git.limit();
         let id = mirrors.look(&remote, &wanted, limit).await?;
         let revision = mirrors.fetch(&remote, &wanted, &id, limit).await?;
         let first = revision.message.lines().next().unwrap_or_default();
-        let short = id.get(..12).unwrap_or(&id);
+        let short = short(&id);
         note(&format!("{name}: {} is at {short}, {first}, by {}", wanted.words(), revision.author));
         Ok(Self::Commit(Box::new(Commit { mirrors, remote, id, _scratch: scratch })))
     }

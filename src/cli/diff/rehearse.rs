@@ -136,7 +136,7 @@ impl<'a> Rehearsal<'a> {
 
     /// The objects of the files, as the operator reads them.
     async fn manifests(&self, files: &Files) -> Result<Vec<Manifest>, Halt> {
-        let directory = self.source.git.path.as_deref().unwrap_or("/");
+        let directory = self.source.git.directory();
         let listing = files.list(directory).await?;
         let ignore = match listing.entries.iter().find(|entry| entry.path == select::IGNORE_FILE) {
             Some(entry) => files.read(directory, &[entry]).await?.pop(),

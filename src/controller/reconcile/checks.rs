@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::FutureExt;
 use serde_json::Value;
 
@@ -15,6 +14,7 @@ use crate::{
     api::{DEPLOYMENT_LABEL, POD_HASH_LABEL, Role, check::Check},
     cluster::{
         probe::secrets::Secrets,
+        secret::Secret,
         write::{Account, Place, Writer},
     },
     controller::memory::Mind,
@@ -79,9 +79,9 @@ async fn secrets(writer: &Writer, account: &Account, namespace: &str, request: &
     let mut secrets = Secrets::default();
     for (header, wanted) in &request.headers {
         let place = Place::named("v1", "Secret", namespace, &wanted.name);
-        let found = writer.get(account, &place).await.map_err(|error| format!("Secret {}: {error}", wanted.name))?;
-        let data = found.as_ref().and_then(|secret| secret.pointer("/data")?.get(&wanted.key)?.as_str());
-        let data = data.and_then(|data| BASE64_STANDARD.decode(data).ok());
+        let found = writer.get_as::<Secret>(account, &place).await;
+        let found = found.map_err(|error| format!("Secret {}: {error}", wanted.name))?;
+        let data = found.and_then(|secret| secret.get(&wanted.key));
         let data = data.ok_or_else(|| format!("Secret {} has no key {}", wanted.name, wanted.key))?;
         secrets.add(header, &data).map_err(|cause| cause.to_string())?;
     }

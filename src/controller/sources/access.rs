@@ -6,18 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use serde::Deserialize;
-
 use super::repositories::Followed;
 use crate::{
     api::{
         condition::ConditionReason,
         source::{GitSource, Source},
-        time_span::TimeSpan,
     },
     cluster::{
         bring::passes,
+        secret::Secret,
         store::Key,
         write::{Account, Place},
     },
@@ -32,30 +29,12 @@ use crate::{
 /// How long what a Secret says is taken for what it says now.
 const FRESH: Duration = Duration::from_mins(1);
 
-/// How often a repository is looked at where the spec does not say.
-const INTERVAL: Duration = Duration::from_mins(1);
-
-/// How long a look or a fetch may take where the spec does not say.
-pub const TIMEOUT: Duration = Duration::from_mins(1);
-
-/// How often the repository of a source is looked at.
-pub fn interval(source: &Source) -> Duration {
-    source.git.interval.map_or(INTERVAL, TimeSpan::as_duration)
-}
-
 /// How a repository is reached.
 pub struct Access {
     git: GitSource,
     read: Instant,
     remote: Remote,
     wanted: Wanted,
-}
-
-/// A Secret, of which nothing is ever shown.
-#[derive(Deserialize)]
-struct Secret {
-    #[serde(default)]
-    data: BTreeMap<String, String>,
 }
 
 impl Access {
@@ -105,12 +84,11 @@ impl Access {
 
     /// What is followed.
     pub fn followed(&self, source: &Source) -> Followed {
-        let span = |span: Option<TimeSpan>, or| span.map_or(or, TimeSpan::as_duration);
         Followed {
             remote: self.remote.clone(),
             wanted: self.wanted.clone(),
-            interval: interval(source),
-            timeout: span(source.git.timeout, TIMEOUT),
+            interval: source.git.every(),
+            timeout: source.git.limit(),
         }
     }
 }
@@ -159,11 +137,5 @@ pub async fn secret_data(
     let secret = secret.ok_or_else(|| {
         denied(format!("{field}: there is no Secret {name} in {namespace}: make it, or name another one"))
     })?;
-    let value = |(key, value): (String, String)| {
-        let value = BASE64_STANDARD
-            .decode(value)
-            .map_err(|_| denied(format!("the key {key} of the Secret {name} is not base64")))?;
-        Ok((key, value))
-    };
-    secret.data.into_iter().map(value).collect()
+    secret.into_data().map_err(|key| denied(format!("the key {key} of the Secret {name} is not base64")))
 }

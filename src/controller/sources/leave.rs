@@ -5,11 +5,11 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 
 use super::{
-    account_name, apply, prepare,
+    apply, prepare,
     work::{AT_ONCE, Job},
 };
 use crate::{
-    api::{profile::Profile, source::Source},
+    api::profile::Profile,
     cluster::{
         store::Key,
         write::{Account, Place},
@@ -31,7 +31,7 @@ pub async fn leave(operator: &Arc<Operator>, key: &Key, profile: &Profile) -> Op
     match way(profile, ground, missing.as_deref()) {
         Way::Free => None,
         Way::Wait(sentence) => Some(sentence),
-        Way::Withdraw => withdraw(&job(operator, key, (profile, source))).await,
+        Way::Withdraw => withdraw(&Job::of(operator, key, (profile, source))).await,
     }
 }
 
@@ -65,23 +65,4 @@ async fn withdraw(job: &Job) -> Option<String> {
         }
     }
     None
-}
-
-/// What deletes: nothing is fetched for it.
-fn job(operator: &Arc<Operator>, key: &Key, (profile, source): (&Profile, &Source)) -> Job {
-    let status = profile.status.as_ref().and_then(|status| status.source.as_ref());
-    Job {
-        operator: Arc::clone(operator),
-        key: key.clone(),
-        owner: profile.metadata.uid.clone().unwrap_or_default(),
-        account: account_name(profile),
-        source: source.clone(),
-        repository: None,
-        commit: String::new(),
-        settings: String::new(),
-        values: Arc::default(),
-        identities: Arc::default(),
-        inventory: status.and_then(|status| status.inventory.clone()).unwrap_or_default(),
-        loaded: None,
-    }
 }

@@ -352,11 +352,6 @@ fn job(
 ) -> Job {
     let following = memory.following.as_ref();
     Job {
-        operator: Arc::clone(operator),
-        key: key.clone(),
-        owner: profile.metadata.uid.clone().unwrap_or_default(),
-        account: account_name(profile),
-        source: source.clone(),
         repository: following.map(|following| (following.remote().clone(), following.wanted().clone())),
         commit: step.state.target.commit.clone(),
         settings: step.state.target.settings.clone(),
@@ -364,6 +359,7 @@ fn job(
         identities: memory.keys.as_ref().map(Keys::identities).unwrap_or_default(),
         inventory: step.status.inventory.clone().unwrap_or_default(),
         loaded: if step.action == Some(Action::Correct) { memory.loaded.clone() } else { memory.fresh.clone() },
+        ..Job::of(operator, key, (profile, source))
     }
 }
 

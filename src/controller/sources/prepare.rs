@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::{
-    access::TIMEOUT,
     deliver::Delivery,
     rendered,
     trouble::trouble,
@@ -23,7 +22,6 @@ use crate::{
         MANAGED_BY, MANAGED_BY_LABEL,
         condition::ConditionReason,
         source::{self, Commit, Source, SyncFailure},
-        time_span::TimeSpan,
     },
     cluster::{
         call::CallError,
@@ -147,9 +145,8 @@ async fn read_commit(job: &Job) -> Result<(Prepared, Loaded), Halt> {
 }
 
 async fn fetch(job: &Job, remote: &Remote, wanted: &Wanted) -> Result<Revision, Halt> {
-    let limit = job.source.git.timeout.map_or(TIMEOUT, TimeSpan::as_duration);
     let mirrors = job.operator.sources.repositories.mirrors();
-    Ok(mirrors.fetch(remote, wanted, &job.commit, limit).await?)
+    Ok(mirrors.fetch(remote, wanted, &job.commit, job.source.git.limit()).await?)
 }
 
 /// The files of a commit.
@@ -163,7 +160,7 @@ pub struct Files {
 /// Reads the files that are not known as they are.
 async fn files(job: &Job, remote: &Remote) -> Result<Files, Halt> {
     let mirrors = job.operator.sources.repositories.mirrors();
-    let directory = job.source.git.path.as_deref().unwrap_or("/");
+    let directory = job.source.git.directory();
     let listing = mirrors.list(remote, &job.commit, directory).await?;
     let ignore = match listing.entries.iter().find(|entry| entry.path == select::IGNORE_FILE) {
         Some(entry) => mirrors.read(remote, std::slice::from_ref(&entry.id)).await?.pop(),
@@ -264,7 +261,8 @@ const CHUNKS_MAX: usize = 64;
 /// The key of a `ConfigMap` that has the entries.
 const ENTRIES: &str = "entries";
 
-fn refusal(reason: &str, message: &str) -> SyncFailure {
+/// What is refused of a commit as a whole.
+pub fn refusal(reason: &str, message: &str) -> SyncFailure {
     SyncFailure { reason: reason.to_owned(), message: words::cut(message, MESSAGE_MAX), ..SyncFailure::default() }
 }
 

@@ -66,7 +66,7 @@ struct Needs {
 
 /// Makes the manifests of a directory, or takes those of before. `root` is the file that it begins with.
 pub async fn files(job: &Job, remote: &Remote, (root, program): (&str, Program)) -> Result<Files, Halt> {
-    let directory = job.source.git.path.as_deref().unwrap_or("/");
+    let directory = job.source.git.directory();
     let parts: Vec<&str> = directory.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     let directory = parts.join("/");
     let shown = if directory.is_empty() { root.to_owned() } else { format!("{directory}/{root}") };

@@ -1,14 +1,12 @@
 //! Failures of a repository as a status has them.
 
+use super::work::MESSAGE_MAX;
 use crate::{
     api::condition::ConditionReason,
     git::error::GitError,
     gitops::{sync::Trouble, words::cut},
     telemetry::chain,
 };
-
-/// The most bytes of a message.
-const MESSAGE_MAX: usize = 1000;
 
 /// What went wrong with a repository.
 pub fn trouble(error: &GitError) -> Trouble {

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::access::interval;
 use crate::{
     api::{
         condition::ConditionReason,
@@ -45,7 +44,7 @@ impl Known {
     ) -> Result<Self, Trouble> {
         let from = &source.substitute_from;
         let known = known.filter(|known| known.from == *from && known.own == source.substitute);
-        let is_fresh = |known: &Self| known.asked.as_deref() == asked && known.read.elapsed() < interval(source);
+        let is_fresh = |known: &Self| known.asked.as_deref() == asked && known.read.elapsed() < source.git.every();
         let known = match known {
             Some(known) if from.is_empty() || is_fresh(&known) => return Ok(known),
             other => other,
@@ -73,7 +72,7 @@ impl Known {
 
     /// When they are to be read again: nobody tells of it when they change.
     pub fn due(&self, source: &Source) -> Option<Duration> {
-        (!self.from.is_empty()).then(|| interval(source).saturating_sub(self.read.elapsed()))
+        (!self.from.is_empty()).then(|| source.git.every().saturating_sub(self.read.elapsed()))
     }
 }
 

@@ -1,18 +1,19 @@
 //! Whether a commit is signed by somebody who is trusted, before anything of it is read.
 
-use super::{access::secret_data, trouble::trouble, work::Job};
+use super::{access::secret_data, prepare::refusal, trouble::trouble, work::Job};
 use crate::{
     api::{
         condition::ConditionReason,
         source::{SyncFailure, Verify, VerifyMode},
-        time_span::TimeSpan,
     },
-    controller::sources::access::TIMEOUT,
     git::{
         mirror::{Remote, Wanted},
         signature::{Flaw, Signed, Signers, of_tag},
     },
-    gitops::{sync::Trouble, words::cut},
+    gitops::{
+        sync::Trouble,
+        words::{cut, short},
+    },
 };
 
 /// Why a commit is not gone on with.
@@ -23,9 +24,6 @@ pub enum Unverified {
     Refused(SyncFailure),
 }
 
-/// The most bytes of a message.
-const MESSAGE_MAX: usize = 1000;
-
 /// Verifies a commit that was fetched, as the source asks for it.
 ///
 /// # Errors
@@ -34,7 +32,7 @@ pub async fn verify(job: &Job, remote: &Remote, wanted: &Wanted) -> Result<(), U
     let Some(verify) = &job.source.git.verify else { return Ok(()) };
     let signers = signers(job, verify).await?;
     let mut checks = Vec::new();
-    let commit = job.commit.get(..7).unwrap_or(&job.commit).to_owned();
+    let commit = short(&job.commit);
     if matches!(verify.mode, VerifyMode::Head | VerifyMode::TagAndHead) {
         let mirrors = job.operator.sources.repositories.mirrors();
         let signed = mirrors.signature(remote, &job.commit).await;
@@ -57,9 +55,8 @@ fn judge(signers: &Signers, checks: &[(String, Option<Signed>)]) -> Result<(), U
 
 /// The tag that leads to the commit, and its signature.
 async fn tag(job: &Job, remote: &Remote, wanted: &Wanted) -> Result<(String, Option<Signed>), Unverified> {
-    let limit = job.source.git.timeout.map_or(TIMEOUT, TimeSpan::as_duration);
     let mirrors = job.operator.sources.repositories.mirrors();
-    let found = mirrors.tag(remote, wanted, &job.commit, limit).await;
+    let found = mirrors.tag(remote, wanted, &job.commit, job.source.git.limit()).await;
     let tag = found.map_err(|error| Unverified::Unreached(trouble(&error)))?;
     let what = format!("the tag {}", cut(&tag.name, 100));
     let flawed = |flaw: Flaw| refused(&format!("{what} {flaw}"));
@@ -79,6 +76,5 @@ async fn signers(job: &Job, verify: &Verify) -> Result<Signers, Unverified> {
 }
 
 fn refused(message: &str) -> Unverified {
-    let reason = format!("{:?}", ConditionReason::VerificationFailed);
-    Unverified::Refused(SyncFailure { reason, message: cut(message, MESSAGE_MAX), ..SyncFailure::default() })
+    Unverified::Refused(refusal(ConditionReason::VerificationFailed.as_str(), message))
 }

@@ -7,10 +7,11 @@ use std::{
 
 use serde_json::value::RawValue;
 
-use super::{apply, correct, deliver::Delivery, health, prepare};
+use super::{account_name, apply, correct, deliver::Delivery, health, prepare};
 use crate::{
     api::{
         condition::ConditionReason,
+        profile::Profile,
         source::{self, Source, SyncFailure},
     },
     cluster::{
@@ -109,6 +110,25 @@ impl Loaded {
 }
 
 impl Job {
+    /// For a Profile as it stands, with nothing that is fetched or was read.
+    pub fn of(operator: &Arc<Operator>, key: &Key, (profile, source): (&Profile, &Source)) -> Self {
+        let status = profile.status.as_ref().and_then(|status| status.source.as_ref());
+        Self {
+            operator: Arc::clone(operator),
+            key: key.clone(),
+            owner: profile.metadata.uid.clone().unwrap_or_default(),
+            account: account_name(profile),
+            source: source.clone(),
+            repository: None,
+            commit: String::new(),
+            settings: String::new(),
+            values: Arc::default(),
+            identities: Arc::default(),
+            inventory: status.and_then(|status| status.inventory.clone()).unwrap_or_default(),
+            loaded: None,
+        }
+    }
+
     /// Who writes.
     pub fn account(&self) -> Account {
         Account::Service { namespace: self.key.namespace.to_string(), name: self.account.clone() }

@@ -82,6 +82,24 @@ impl Forge {
             .await;
     }
 
+    /// Makes a Secret.
+    pub async fn give(&self, name: &str, data: Value) {
+        let secret = json!({"metadata": {"name": name}, "stringData": data});
+        let secrets = self.stage.world.api::<Secret>();
+        secrets.create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
+    }
+
+    /// None of these is in the Profile's status or in the operator's log.
+    pub async fn tells_nothing_of(&self, hidden: &[&str]) {
+        let profile = self.profiles().get(PROFILE).await.unwrap();
+        let status = serde_json::to_string(&profile.status).unwrap();
+        let log = std::fs::read_to_string(&self.stage.log).unwrap();
+        for word in hidden {
+            assert!(!status.contains(word), "the status has {word}: {status}");
+            assert!(!log.contains(word), "the log has {word}");
+        }
+    }
+
     /// Commits these files, and nothing else, to main. Returns the commit.
     pub fn commit(&self, message: &str, files: &[(&str, &str)]) -> String {
         let mut stream = format!(
