@@ -113,7 +113,7 @@ fn the_repository_of_the_example_deploys_its_own_package_to_the_profile_that_fol
 /// The documents show examples too; they must not fall behind.
 #[test]
 fn every_example_in_the_specifications_is_accepted() {
-    for kind in ["package", "profile", "deployment"] {
+    for kind in ["package", "profile", "source", "deployment"] {
         let path = format!("{}/docs/spec/{kind}.md", env!("CARGO_MANIFEST_DIR"));
         let text = fs::read_to_string(&path).unwrap();
         let blocks: Vec<_> = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
