@@ -1,6 +1,6 @@
 //! In which order objects are written and deleted: what others refer to comes first, and goes last.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use super::{inventory::Entry, object::Id, object::Manifest};
 use crate::api::GROUP;
@@ -45,7 +45,12 @@ const CLUSTER_WIDE: usize = 2;
 /// The stage of what has a namespace and is not named.
 const OTHERS: usize = 10;
 
-/// The stage of an object. Smaller ones are written first.
+/// What is written as one stage: Services, Packages, Profiles, and the workloads that they are about. None of them needs another
+/// one to be there before, and an API server gives addresses to new Services one after the other: whoever waits for the last of a
+/// thousand before the first workload waits for nothing else meanwhile.
+const TOGETHER: RangeInclusive<usize> = 7..=OTHERS;
+
+/// The rank of an object. Smaller ones are written first, and deleted last.
 pub fn rank(id: &Id) -> usize {
     let own = ORDER.iter().position(|kinds| kinds.contains(&(id.group(), &id.kind)));
     own.unwrap_or(if id.namespace.is_none() { CLUSTER_WIDE } else { OTHERS })
@@ -58,20 +63,38 @@ pub fn is_ground(id: &Id) -> bool {
 
 /// The indices of manifests in the stages in which they are written. No stage is empty.
 pub fn stages(manifests: &[Manifest]) -> Vec<Vec<usize>> {
-    grouped(manifests.iter().map(|manifest| &manifest.id))
+    let (mut stages, mut together) = (Vec::new(), Vec::new());
+    for (rank, stage) in grouped(manifests.iter().map(|manifest| &manifest.id)) {
+        if TOGETHER.contains(&rank) {
+            together.push(stage);
+            continue;
+        }
+        if rank > *TOGETHER.end() && !together.is_empty() {
+            stages.push(in_turn(&std::mem::take(&mut together)));
+        }
+        stages.push(stage);
+    }
+    if !together.is_empty() {
+        stages.push(in_turn(&together));
+    }
+    stages
+}
+
+/// One of each in turn, so that what is slow and what is quick are under way together.
+fn in_turn(all: &[Vec<usize>]) -> Vec<usize> {
+    let longest = all.iter().map(Vec::len).max().unwrap_or_default();
+    (0..longest).flat_map(|at| all.iter().filter_map(move |one| one.get(at).copied())).collect()
 }
 
 /// The indices of entries in the stages in which they are deleted: the other way round.
 pub fn prune_stages(entries: &[Entry]) -> Vec<Vec<usize>> {
-    let mut stages = grouped(entries.iter().map(|entry| &entry.id));
-    stages.reverse();
-    stages
+    grouped(entries.iter().map(|entry| &entry.id)).into_values().rev().collect()
 }
 
-fn grouped<'i>(ids: impl Iterator<Item = &'i Id>) -> Vec<Vec<usize>> {
+fn grouped<'i>(ids: impl Iterator<Item = &'i Id>) -> BTreeMap<usize, Vec<usize>> {
     let mut stages: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, id) in ids.enumerate() {
         stages.entry(rank(id)).or_default().push(index);
     }
-    stages.into_values().collect()
+    stages
 }
