@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use backon::{ExponentialBuilder, Retryable};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     call::CallError,
@@ -17,6 +17,10 @@ use super::{
 
 /// The calls that are under way at a time, for all Profiles together. More are no sooner done, and others wait behind them.
 const UNDER_WAY: usize = 32;
+
+/// The syncs that are judged and written at a time. They keep all calls busy; what more of them read would only lie in memory, and
+/// each would take longer, so that its status had more to tell.
+const SYNCS: usize = 64;
 
 /// How often a call is tried again, and the pauses in between.
 const TRIES: usize = 4;
@@ -62,12 +66,28 @@ pub struct Owner {
 pub struct Bringer {
     writer: Writer,
     turns: Arc<Semaphore>,
+    syncs: Arc<Semaphore>,
 }
+
+/// A sync's turn, until it is dropped.
+#[must_use]
+pub struct Turn(#[expect(dead_code, reason = "what it is good for is its end")] Option<OwnedSemaphorePermit>);
 
 impl Bringer {
     /// One for all Profiles.
     pub fn new(writer: Writer) -> Self {
-        Self { writer, turns: Arc::new(Semaphore::new(UNDER_WAY)) }
+        Self { writer, turns: Arc::new(Semaphore::new(UNDER_WAY)), syncs: Arc::new(Semaphore::new(SYNCS)) }
+    }
+
+    /// Waits for the turn of a sync: first come, first served.
+    pub async fn turn(&self) -> Turn {
+        // The semaphore is never closed.
+        Turn(Arc::clone(&self.syncs).acquire_owned().await.ok())
+    }
+
+    /// Whether syncs wait for their turn.
+    pub fn is_busy(&self) -> bool {
+        self.syncs.available_permits() == 0
     }
 
     /// Whether objects of a kind live in namespaces; none where there is no such kind.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::work::Loaded;
-use crate::gitops::sync::Found;
+use crate::{cluster::bring::Turn, gitops::sync::Found};
 
 /// What an action came to.
 pub struct Delivery {
@@ -11,6 +11,14 @@ pub struct Delivery {
     pub found: Found,
     /// The commit that was read, if one was.
     pub loaded: Option<Arc<Loaded>>,
+    /// The turn in which it goes on, if it has one.
+    pub turn: Option<Turn>,
+}
+
+impl From<Found> for Delivery {
+    fn from(found: Found) -> Self {
+        Self { found, loaded: None, turn: None }
+    }
 }
 
 /// Where one action delivers to. A new action opens a new one, so that what an older one brings reaches nobody.

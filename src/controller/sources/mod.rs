@@ -45,10 +45,10 @@ use crate::{
         profile::{Profile, Target},
         source::{DriftPolicy, Source, SourceDeletion, SourceStatus},
     },
-    cluster::{store::Key, write::Account},
+    cluster::{bring::Turn, store::Key, write::Account},
     engine::moment::Moment,
     gitops::{
-        sync::{Action, Drops, Found, InForce, Seen, State, Step, Suspects, Tip, Trouble, step},
+        sync::{Action, Drops, Found, InForce, Seen, Stage, State, Step, Suspects, Tip, Trouble, step},
         words::{self, Conditions, Mood},
     },
     rollout::words::hexadecimal,
@@ -66,6 +66,9 @@ const LABEL_MAX: usize = 63;
 /// How long a step may last before its name is stored although nothing rests on it.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// The same where syncs wait for their turn: what hundreds of them said of that would keep them waiting.
+const SILENCE_OF_MANY: Duration = Duration::from_secs(10);
+
 /// What is remembered of one source between looks.
 #[derive(Default)]
 struct Memory {
@@ -81,6 +84,8 @@ struct Memory {
     request: Option<(String, u64)>,
     running: Option<Running>,
     slot: Slot,
+    /// The turn of what is under way, from when its files are read until its objects are written.
+    turn: Option<Turn>,
     /// The commit that was read last.
     fresh: Option<Arc<Loaded>>,
     /// The commit that is in force.
@@ -165,8 +170,9 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let request = request(profile, &mut memory, before.handled_request.as_deref());
     let settings = settings(profile, source, &memory);
     let delivery = memory.slot.take();
-    let found = delivery.map(|Delivery { found, loaded }| {
+    let found = delivery.map(|Delivery { found, loaded, turn }| {
         memory.fresh = loaded.or(memory.fresh.take());
+        memory.turn = turn.or(memory.turn.take());
         found
     });
     if memory.drift.replace(source.drift).is_some_and(|before| before != source.drift) {
@@ -191,8 +197,9 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let step = step(memory.state.clone(), &seen);
     let conditions = words::conditions(&step.state, &step.status, &seen);
     let silent = memory.untold.map_or(0, |since| now.0.saturating_sub(since.0));
-    let is_urgent = step.is_urgent(&stored) || u128::from(silent) >= SILENCE.as_millis();
-    let next = next(&step, &seen, (is_urgent, step.status != stored));
+    let silence = if operator.bringer.is_busy() { SILENCE_OF_MANY } else { SILENCE };
+    let is_urgent = step.is_urgent(&stored) || u128::from(silent) >= silence.as_millis();
+    let next = next(&step, &seen, (!is_urgent && step.status != stored).then_some(silence));
     let values = memory.values.as_ref().and_then(|values| values.due(source));
     let next = [next, values, operator.sources.touched.wake(key, now)].into_iter().flatten().min();
     let event = words::event(&before, &step.status);
@@ -207,11 +214,10 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
 }
 
 /// When to look again: when it is time, when what is missing may be there, or when a step has lasted long enough to be told.
-fn next(step: &Step, seen: &Seen<'_>, (urgent, changed): (bool, bool)) -> Option<Duration> {
+fn next(step: &Step, seen: &Seen<'_>, untold: Option<Duration>) -> Option<Duration> {
     let blocked = seen.blocked.is_some().then_some(BLOCKED_PAUSE);
     // A Secret that was mended tells nobody of it.
     let refused = matches!(seen.tip, Tip::Failed(_)).then_some(REFUSED_PAUSE);
-    let untold = (changed && !urgent).then_some(SILENCE);
     [step.next, blocked, refused, untold].into_iter().flatten().min()
 }
 
@@ -378,7 +384,7 @@ pub fn done(operator: &Arc<Operator>, key: &Key, half: Half, stored: Stored) {
     if stored == Stored::No {
         // What was delivered is delivered again.
         if let Some(found) = found {
-            memory.slot.deliver(Delivery { found, loaded: None });
+            memory.slot.deliver(found.into());
         }
         return operator.sources.keep(key, memory);
     }
@@ -392,6 +398,9 @@ pub fn done(operator: &Arc<Operator>, key: &Key, half: Half, stored: Stored) {
     if step.in_force == InForce::Fresh {
         memory.loaded.clone_from(&memory.fresh);
         operator.sources.touched.want(key, memory.loaded.iter().flat_map(|loaded| loaded.ids()));
+    }
+    if !matches!(step.state.stage, Stage::Checking | Stage::Applying) {
+        memory.turn = None;
     }
     (memory.state, memory.status) = (step.state, Some(step.status));
     if let (Some(action), Some(job)) = (step.action, job) {

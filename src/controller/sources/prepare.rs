@@ -24,6 +24,7 @@ use crate::{
         source::{self, Commit, Source, SyncFailure},
     },
     cluster::{
+        bring::Turn,
         call::CallError,
         write::{Claim, Place},
     },
@@ -85,27 +86,35 @@ impl From<CallError> for Halt {
 
 /// Fetches a commit, reads it, and finds out what is to be done.
 pub async fn prepare(job: &Job) -> Delivery {
-    match read_commit(job).await {
-        Ok((prepared, loaded)) => {
-            Delivery { found: Found::Prepared(Box::new(prepared)), loaded: Some(Arc::new(loaded)) }
-        }
-        Err(Halt::Unreached(trouble)) => Delivery { found: Found::Unreached(trouble), loaded: None },
-        Err(Halt::Refused(failures)) => {
-            Delivery { found: Found::Refused(ConditionReason::RenderFailed, failures), loaded: None }
-        }
+    // What waits is small: only what has its turn takes the memory that reading needs.
+    match Box::pin(fetch_then_read(job)).await {
+        Ok((prepared, loaded, turn)) => Delivery {
+            found: Found::Prepared(Box::new(prepared)),
+            loaded: Some(Arc::new(loaded)),
+            turn: Some(turn),
+        },
+        Err(Halt::Unreached(trouble)) => Found::Unreached(trouble).into(),
+        Err(Halt::Refused(failures)) => Found::Refused(ConditionReason::RenderFailed, failures).into(),
         Err(Halt::Unverified(failure)) => {
-            Delivery { found: Found::Refused(ConditionReason::VerificationFailed, vec![failure]), loaded: None }
+            Found::Refused(ConditionReason::VerificationFailed, vec![failure]).into()
         }
     }
 }
 
-async fn read_commit(job: &Job) -> Result<(Prepared, Loaded), Halt> {
+async fn fetch_then_read(job: &Job) -> Result<(Prepared, Loaded, Turn), Halt> {
     let Some((remote, wanted)) = &job.repository else {
         let message = "the repository is not followed any more".to_owned();
         return Err(Halt::Unreached(Trouble { reason: ConditionReason::FetchFailed, message }));
     };
-    let revision = fetch(job, remote, wanted).await?;
-    verify(job, remote, wanted).await?;
+    let revision = Box::pin(fetch(job, remote, wanted)).await?;
+    Box::pin(verify(job, remote, wanted)).await?;
+    // A repository that is slow keeps nobody from their turn.
+    let turn = job.operator.bringer.turn().await;
+    let (prepared, loaded) = Box::pin(read_commit(job, remote, &revision)).await?;
+    Ok((prepared, loaded, turn))
+}
+
+async fn read_commit(job: &Job, remote: &Remote, revision: &Revision) -> Result<(Prepared, Loaded), Halt> {
     let files = files(job, remote).await?;
     let all: Vec<Manifest> = files.read.values().flat_map(|(_, manifests)| manifests.iter().cloned()).collect();
     let scopes = scopes(job, &all).await?;
@@ -123,7 +132,7 @@ async fn read_commit(job: &Job) -> Result<(Prepared, Loaded), Halt> {
         keep(job, &inventory).await?;
     }
     let prepared = Prepared {
-        commit: commit(&revision),
+        commit: commit(revision),
         digest: files.digest.clone(),
         inventory: shown(job, &inventory),
         applies: plan.apply.len(),

@@ -159,16 +159,16 @@ pub async fn carry_out(action: Action, job: Job) -> Delivery {
     let found = match (action, job.loaded.clone()) {
         (Action::Prepare, _) => return prepare::prepare(&job).await,
         (_, None) => Found::Unreached(lost()),
-        (Action::Check, Some(loaded)) => apply::check(&job, &loaded).await,
-        (Action::Apply, Some(loaded)) => apply::apply(&job, &loaded).await,
+        (Action::Check, Some(loaded)) => Box::pin(apply::check(&job, &loaded)).await,
+        (Action::Apply, Some(loaded)) => Box::pin(apply::apply(&job, &loaded)).await,
         (Action::Look, Some(loaded)) => match health::look(&job, &loaded).await {
             Ok(health) => Found::Health(Box::new(health)),
             Err(error) => Found::Unreached(unreached(&error)),
         },
-        (Action::Prune, Some(loaded)) => apply::prune(&job, &loaded).await,
-        (Action::Correct, Some(loaded)) => correct::correct(&job, &loaded).await,
+        (Action::Prune, Some(loaded)) => Box::pin(apply::prune(&job, &loaded)).await,
+        (Action::Correct, Some(loaded)) => Box::pin(correct::correct(&job, &loaded)).await,
     };
-    Delivery { found, loaded: None }
+    found.into()
 }
 
 /// No action but the first is begun before a commit was read.
