@@ -143,8 +143,7 @@ fn what_others_refer_to_is_written_first_and_deleted_last() {
         id("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "a"),
     ];
     let manifests: Vec<_> = ids.iter().map(|id| manifest(id.clone(), &json!(1))).collect();
-    let expected: [&[usize]; 10] =
-        [&[15], &[14], &[12, 13], &[10], &[9], &[8, 11], &[7], &[6, 3, 2, 4, 5], &[1], &[0]];
+    let expected: [&[usize]; 10] = [&[15], &[14], &[12, 13], &[10], &[9], &[8, 11], &[7], &[6, 3, 2, 4, 5], &[1], &[0]];
     let mut expected: Vec<Vec<usize>> = expected.iter().map(|stage| stage.to_vec()).collect();
     expected.push(vec![16]);
     assert_eq!(stages(&manifests), expected);

@@ -88,16 +88,12 @@ impl From<CallError> for Halt {
 pub async fn prepare(job: &Job) -> Delivery {
     // What waits is small: only what has its turn takes the memory that reading needs.
     match Box::pin(fetch_then_read(job)).await {
-        Ok((prepared, loaded, turn)) => Delivery {
-            found: Found::Prepared(Box::new(prepared)),
-            loaded: Some(Arc::new(loaded)),
-            turn: Some(turn),
-        },
+        Ok((prepared, loaded, turn)) => {
+            Delivery { found: Found::Prepared(Box::new(prepared)), loaded: Some(Arc::new(loaded)), turn: Some(turn) }
+        }
         Err(Halt::Unreached(trouble)) => Found::Unreached(trouble).into(),
         Err(Halt::Refused(failures)) => Found::Refused(ConditionReason::RenderFailed, failures).into(),
-        Err(Halt::Unverified(failure)) => {
-            Found::Refused(ConditionReason::VerificationFailed, vec![failure]).into()
-        }
+        Err(Halt::Unverified(failure)) => Found::Refused(ConditionReason::VerificationFailed, vec![failure]).into(),
     }
 }
 
