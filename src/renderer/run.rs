@@ -183,6 +183,14 @@ impl Renderers {
 }
 
 impl RunError {
+    /// The error with its cause.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Storage(cause) => format!("{self}: {cause}"),
+            other => other.to_string(),
+        }
+    }
+
     /// Without the path of the scratch directory: it means nothing to anybody.
     fn without(self, scratch: &str) -> Self {
         match self {

@@ -13,7 +13,6 @@ mod health;
 mod keys;
 mod leave;
 mod prepare;
-mod rendered;
 mod repositories;
 mod trouble;
 mod values;

@@ -1,18 +1,13 @@
 //! A commit fetched, read, and compared with what is looked after.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::{
     deliver::Delivery,
-    rendered,
     trouble::trouble,
     verify::{Unverified, verify},
     work::{Job, Loaded, MESSAGE_MAX, unreached},
@@ -30,7 +25,7 @@ use crate::{
     },
     git::{
         error::GitError,
-        mirror::{Remote, Wanted},
+        mirror::{Mirrors, Remote, Wanted},
     },
     gitops::{
         inventory::{Inventory, Stored, distinct},
@@ -39,12 +34,15 @@ use crate::{
         problem::Problem,
         render::{self, Bounds, Settings},
         scope::{Scope, Scopes},
-        select,
         sync::{Found, Prepared, Trouble},
         tree::Revision,
         words,
     },
-    rollout::words::{hexadecimal, time},
+    renderer::{
+        manifests::{self, Read, Tools, Unmade, Wish},
+        reader,
+    },
+    rollout::words::time,
 };
 
 /// Why there is nothing to go on with.
@@ -66,6 +64,16 @@ impl From<Vec<Problem>> for Halt {
 impl From<GitError> for Halt {
     fn from(error: GitError) -> Self {
         Self::Unreached(trouble(&error))
+    }
+}
+
+impl From<Unmade<GitError>> for Halt {
+    fn from(unmade: Unmade<GitError>) -> Self {
+        match unmade {
+            Unmade::Refused(problems) => problems.into(),
+            Unmade::Unread(error) => error.into(),
+            Unmade::Cluster(error) => error.into(),
+        }
     }
 }
 
@@ -112,7 +120,7 @@ async fn fetch_then_read(job: &Job) -> Result<(Prepared, Loaded, Turn), Halt> {
 
 async fn read_commit(job: &Job, remote: &Remote, revision: &Revision) -> Result<(Prepared, Loaded), Halt> {
     let files = files(job, remote).await?;
-    let all: Vec<Manifest> = files.read.values().flat_map(|(_, manifests)| manifests.iter().cloned()).collect();
+    let all: Vec<Manifest> = files.values().flat_map(|(_, manifests)| manifests.iter().cloned()).collect();
     let scopes = scopes(job, &all).await?;
     let bounds = Bounds { namespace: &job.key.namespace, scopes: &scopes, allow_profiles: job.source.allow_profiles };
     let manifests = render::compose(all, &bounds)?;
@@ -129,7 +137,7 @@ async fn read_commit(job: &Job, remote: &Remote, revision: &Revision) -> Result<
     }
     let prepared = Prepared {
         commit: commit(revision),
-        digest: files.digest.clone(),
+        digest: manifests::digest(&files, &job.settings),
         inventory: shown(job, &inventory),
         applies: plan.apply.len(),
         unchanged: plan.unchanged.len(),
@@ -137,7 +145,7 @@ async fn read_commit(job: &Job, remote: &Remote, revision: &Revision) -> Result<
     };
     let loaded = Loaded {
         settings: job.settings.clone(),
-        files: files.read,
+        files,
         manifests,
         plan,
         inventory,
@@ -154,86 +162,28 @@ async fn fetch(job: &Job, remote: &Remote, wanted: &Wanted) -> Result<Revision, 
     Ok(mirrors.fetch(remote, wanted, &job.commit, job.source.git.limit()).await?)
 }
 
-/// The files of a commit.
-pub struct Files {
-    /// The digest of all that was read.
-    pub digest: String,
-    /// The objects of each file by its path, with the hash of its content.
-    pub read: HashMap<String, (String, Vec<Manifest>)>,
-}
-
 /// Reads the files that are not known as they are.
-async fn files(job: &Job, remote: &Remote) -> Result<Files, Halt> {
-    let mirrors = job.operator.sources.repositories.mirrors();
-    let directory = job.source.git.directory();
-    let listing = mirrors.list(remote, &job.commit, directory).await?;
-    let ignore = match listing.entries.iter().find(|entry| entry.path == select::IGNORE_FILE) {
-        Some(entry) => mirrors.read(remote, std::slice::from_ref(&entry.id)).await?.pop(),
-        None => None,
-    };
-    let ignore = ignore.map(|content| String::from_utf8_lossy(&content).into_owned());
-    if let Some((root, program)) = select::root(&listing, ignore.as_deref(), &job.source.ignore)? {
-        return rendered::files(job, remote, (&root.path, program)).await;
-    }
-    if let Some(halt) = rendered::without_chart(job) {
-        return Err(halt);
-    }
-    let selected = select::select(&listing, ignore.as_deref(), &job.source.ignore)?;
-    let known = job.loaded.as_ref().filter(|loaded| loaded.settings == job.settings);
-    let mut read = HashMap::new();
-    let mut unknown = Vec::new();
-    for entry in selected {
-        match known.and_then(|known| known.files.get(&entry.path)).filter(|(id, _)| *id == entry.id) {
-            Some(same) => drop(read.insert(entry.path.clone(), same.clone())),
-            None => unknown.push(entry),
-        }
-    }
-    let ids: Vec<String> = unknown.iter().map(|entry| entry.id.clone()).collect();
-    let contents = mirrors.read(remote, &ids).await?;
+async fn files(job: &Job, remote: &Remote) -> Result<Read, Halt> {
+    let mirrors = Mirrors::clone(job.operator.sources.repositories.mirrors());
+    let commit = reader::Commit { mirrors, remote: remote.clone(), id: job.commit.clone() };
     let settings = Settings { identities: Arc::clone(&job.identities), ..job.values.settings.clone() };
-    let files: Vec<(String, String, Vec<u8>)> = unknown
-        .into_iter()
-        .zip(contents)
-        .map(|(entry, content)| (entry.path.clone(), entry.id.clone(), content))
-        .collect();
-    let prefix = directory.trim_matches('/').to_owned();
-    // Thousands of files take a while, in which others wait for their turn.
-    let rendered = tokio::task::spawn_blocking(move || render_all(&prefix, files, &settings)).await;
-    let rendered = rendered.unwrap_or_else(|_| Err(Vec::new()))?;
-    read.extend(rendered);
-    Ok(Files { digest: digest(&read, &job.settings), read })
-}
-
-/// The digits of a digest.
-const DIGITS: usize = 32;
-
-/// The digest of everything that was read. Files that are no manifests have no part in it.
-pub fn digest(read: &HashMap<String, (String, Vec<Manifest>)>, settings: &str) -> String {
-    let files: BTreeMap<_, _> = read.iter().map(|(path, (id, _))| (path, id)).collect();
-    let mut all = Sha256::new();
-    all.update(settings);
-    for (path, id) in files {
-        all.update(format!("\n{path}\0{id}"));
-    }
-    hexadecimal(&all.finalize(), DIGITS)
-}
-
-type Rendered = Vec<(String, (String, Vec<Manifest>))>;
-
-fn render_all(
-    prefix: &str,
-    files: Vec<(String, String, Vec<u8>)>,
-    settings: &Settings,
-) -> Result<Rendered, Vec<Problem>> {
-    let (mut rendered, mut problems) = (Vec::new(), Vec::new());
-    for (path, id, content) in files {
-        let shown = if prefix.is_empty() { path.clone() } else { format!("{prefix}/{path}") };
-        match render::file(&shown, &content, settings) {
-            Ok(manifests) => rendered.push((path, (id, manifests))),
-            Err(mut found) => problems.append(&mut found),
-        }
-    }
-    if problems.is_empty() { Ok(rendered) } else { Err(problems) }
+    let known = job.loaded.as_ref().filter(|loaded| loaded.settings == job.settings);
+    let wish = Wish {
+        reader: &commit,
+        directory: job.source.git.directory(),
+        ignore: &job.source.ignore,
+        settings: &settings,
+        helm: job.source.helm.as_ref(),
+        name: &job.key.name,
+        namespace: &job.key.namespace,
+        known: known.map(|loaded| &loaded.files),
+        tools: Tools {
+            renderers: &job.operator.renderers,
+            capabilities: &job.operator.capabilities,
+            client: job.operator.writer.client(),
+        },
+    };
+    Ok(manifests::read(&wish).await?)
 }
 
 /// Where the objects of all kinds live.

@@ -31,6 +31,7 @@ use crate::{
         values::Values,
         words::cut,
     },
+    renderer::manifests::Read,
     telemetry::chain,
 };
 
@@ -73,7 +74,7 @@ pub struct Loaded {
     /// The settings that it was read with.
     pub settings: String,
     /// The objects of each file by its path, with the hash of its content: a file that is the same is not read again.
-    pub files: HashMap<String, (String, Vec<Manifest>)>,
+    pub files: Read,
     /// Its objects.
     pub manifests: Vec<Manifest>,
     /// What is to be done with them.

@@ -1,16 +1,18 @@
-//! Directories of which kustomize or Helm make the manifests: what they need is read from the mirror, and they run only
-//! where any of it changed.
+//! Directories of which kustomize or Helm make the manifests: what they need is read, and they run only where any of it
+//! changed.
 
-use std::{borrow::Cow, collections::HashMap, ffi::OsString, sync::Arc};
+use std::{borrow::Cow, ffi::OsString, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
 use super::{
-    prepare::{Files, Halt, digest},
-    work::Job,
+    manifests::{Read, Unmade, Wish},
+    reader::Reader,
+    run::{Order, RunError},
+    scratch::REPOSITORY,
 };
 use crate::{
-    git::mirror::Remote,
+    api::source::HelmSource,
     gitops::{
         document,
         object::Manifest,
@@ -26,10 +28,6 @@ use crate::{
         substitute::substitute,
         tree::{Entry, Listing},
     },
-    renderer::{
-        run::{Order, RunError},
-        scratch::REPOSITORY,
-    },
     rollout::words::hexadecimal,
 };
 
@@ -43,10 +41,12 @@ const VALUES: &str = "values.json";
 /// What is said instead of a program's words.
 const NOT_REPEATED: &str = "it refuses the files; its words may quote values of a Secret and are not repeated";
 
+/// The root of a repository.
+const ROOT: &str = "/";
+
 /// What is to be rendered.
-struct Task<'a> {
-    job: &'a Job,
-    remote: &'a Remote,
+struct Task<'a, R> {
+    wish: &'a Wish<'a, R>,
     program: Program,
     /// The directory, from the root of the repository.
     directory: String,
@@ -65,28 +65,28 @@ struct Needs {
 }
 
 /// Makes the manifests of a directory, or takes those of before. `root` is the file that it begins with.
-pub async fn files(job: &Job, remote: &Remote, (root, program): (&str, Program)) -> Result<Files, Halt> {
-    let directory = job.source.git.directory();
-    let parts: Vec<&str> = directory.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+///
+/// # Errors
+/// See [`Unmade`].
+pub async fn read<R: Reader>(wish: &Wish<'_, R>, (root, program): (&str, Program)) -> Result<Read, Unmade<R::Error>> {
+    let parts: Vec<&str> = wish.directory.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     let directory = parts.join("/");
     let shown = if directory.is_empty() { root.to_owned() } else { format!("{directory}/{root}") };
-    let mut task = Task { job, remote, program, directory, root: shown, chart: None };
+    let mut task = Task { wish, program, directory, root: shown, chart: None };
     task.refuse_other_settings()?;
-    let listing = task.mirrors().list(remote, &job.commit, "/").await?;
+    let listing = wish.reader.list(ROOT).await.map_err(Unmade::Unread)?;
     let needs = match program {
         Program::Kustomize => task.kustomization(&listing).await?,
         Program::Helm => task.chart(&listing).await?,
     };
-    let identity = task.job.operator.renderers.identity(program).await.map_err(|error| task.failed(error, &needs))?;
+    let identity = wish.tools.renderers.identity(program).await.map_err(|error| task.failed(error, &needs))?;
     let id = needs.digest(&identity);
-    let known = job.loaded.as_ref().filter(|loaded| loaded.settings == job.settings);
-    let known = known.and_then(|known| known.files.get(root)).filter(|(known, _)| *known == id);
+    let known = wish.known.and_then(|known| known.get(root)).filter(|(known, _)| *known == id);
     let manifests = match known {
         Some((_, manifests)) => manifests.clone(),
         None => task.render(needs).await?,
     };
-    let read = HashMap::from([(root.to_owned(), (id, manifests))]);
-    Ok(Files { digest: digest(&read, &job.settings), read })
+    Ok(Read::from([(root.to_owned(), (id, manifests))]))
 }
 
 impl Needs {
@@ -109,25 +109,20 @@ impl Needs {
     }
 }
 
-impl Task<'_> {
-    fn mirrors(&self) -> &crate::git::mirror::Mirrors {
-        self.job.operator.sources.repositories.mirrors()
-    }
-
-    fn refuse_other_settings(&self) -> Result<(), Halt> {
-        if self.job.source.helm.is_none() || self.program == Program::Helm {
+impl<R: Reader> Task<'_, R> {
+    fn refuse_other_settings(&self) -> Result<(), Vec<Problem>> {
+        if self.wish.helm.is_none() || self.program == Program::Helm {
             return Ok(());
         }
         let message = "spec.source.helm is for charts, and this is a kustomization: remove spec.source.helm";
-        Err(Halt::from(vec![Problem::new(&self.root, 1, renderer::SETTINGS, message)]))
+        Err(vec![Problem::new(&self.root, 1, renderer::SETTINGS, message)])
     }
 
-    async fn contents(&self, entries: &[Entry]) -> Result<Vec<Vec<u8>>, Halt> {
-        let ids: Vec<String> = entries.iter().map(|entry| entry.id.clone()).collect();
-        Ok(self.mirrors().read(self.remote, &ids).await?)
+    async fn contents(&self, entries: &[Entry]) -> Result<Vec<Vec<u8>>, Unmade<R::Error>> {
+        self.wish.reader.read(ROOT, entries).await.map_err(Unmade::Unread)
     }
 
-    async fn kustomization(&self, listing: &Listing) -> Result<Needs, Halt> {
+    async fn kustomization(&self, listing: &Listing) -> Result<Needs, Unmade<R::Error>> {
         let mut walk = Walk::new(Tree::of(listing), &self.directory);
         loop {
             let (entries, readings): (Vec<_>, Vec<_>) = walk.wants().into_iter().unzip();
@@ -142,12 +137,12 @@ impl Task<'_> {
         Ok(Needs { closure: walk.end(&self.root)?, arguments, added: Vec::new() })
     }
 
-    async fn chart(&mut self, listing: &Listing) -> Result<Needs, Halt> {
+    async fn chart(&mut self, listing: &Listing) -> Result<Needs, Unmade<R::Error>> {
         let tree = Tree::of(listing);
-        let settings = self.job.source.helm.clone().unwrap_or_default();
-        let release = settings.release_name.unwrap_or_else(|| self.job.key.name.to_string());
+        let settings = self.wish.helm.cloned().unwrap_or_default();
+        let release = settings.release_name.unwrap_or_else(|| self.wish.name.to_owned());
         if let Some(problem) = chart::release(&release) {
-            return Err(Halt::from(vec![problem]));
+            return Err(Unmade::Refused(vec![problem]));
         }
         let (closure, values) = chart::closure(&tree, &self.directory, &settings.values_files)?;
         for name in chart::NAMING {
@@ -157,10 +152,11 @@ impl Task<'_> {
             let named = chart::judge(&tree, &self.directory, (&entry.path, &content))?;
             self.chart = self.chart.take().or(named);
         }
-        let offered = self.job.operator.capabilities.get(self.job.operator.writer.client()).await?;
+        let tools = &self.wish.tools;
+        let offered = tools.capabilities.get(tools.client).await.map_err(Unmade::Cluster)?;
         let mut arguments: Vec<String> = ["template", &release, &self.here()].map(ToOwned::to_owned).to_vec();
         arguments.extend(["--include-crds", "--skip-tests", "--namespace"].map(ToOwned::to_owned));
-        arguments.extend([self.job.key.namespace.to_string(), "--kube-version".to_owned(), offered.version]);
+        arguments.extend([self.wish.namespace.to_owned(), "--kube-version".to_owned(), offered.version]);
         // No single argument may be long.
         let apis = offered.apis.chunks(APIS_TOGETHER);
         arguments.extend(apis.flat_map(|apis| ["--api-versions".to_owned(), apis.join(",")]));
@@ -178,12 +174,12 @@ impl Task<'_> {
         format!("./{}", self.directory)
     }
 
-    async fn render(&self, mut needs: Needs) -> Result<Vec<Manifest>, Halt> {
+    async fn render(&self, mut needs: Needs) -> Result<Vec<Manifest>, Unmade<R::Error>> {
         let entries: Vec<Entry> = needs.closure.entries().cloned().collect();
         let contents = self.contents(&entries).await?;
-        let settings = &self.job.values.settings;
+        let settings = self.wish.settings;
         let confidential = contents.iter().any(|content| settings.may_fill(content));
-        let mut keys = Keys::new(Arc::clone(&self.job.identities));
+        let mut keys = Keys::new(Arc::clone(&settings.identities));
         let mut files = std::mem::take(&mut needs.added);
         let (mut origins, mut problems) = (Origins::Kept, Vec::new());
         for (entry, content) in entries.iter().zip(contents) {
@@ -197,10 +193,10 @@ impl Task<'_> {
             }
         }
         if !problems.is_empty() {
-            return Err(Halt::from(problems));
+            return Err(Unmade::Refused(problems));
         }
         let order = Order { program: self.program, files, arguments: std::mem::take(&mut needs.arguments) };
-        let output = self.job.operator.renderers.run(order).await.map_err(|error| {
+        let output = self.wish.tools.renderers.run(order).await.map_err(|error| {
             let error = match error {
                 RunError::Failed { .. } if confidential => RunError::Failed { said: NOT_REPEATED.to_owned() },
                 error => error,
@@ -226,7 +222,7 @@ impl Task<'_> {
     fn fill(&self, path: &str, content: Vec<u8>) -> Result<(Vec<u8>, Origins), Vec<Problem>> {
         let Ok(text) = document::text(&content) else { return Ok((content, Origins::Kept)) };
         let problem = |error: document::Unreadable| Problem::new(path, error.line, VALUE_MISSING, error.message);
-        let text = substitute(text, &self.job.values.settings.substitute)
+        let text = substitute(text, &self.wish.settings.substitute)
             .map_err(|errors| errors.into_iter().map(problem).collect::<Vec<_>>())?;
         if self.program == Program::Kustomize && path == self.root {
             let (text, origins) = output::with_origins(&text);
@@ -238,7 +234,7 @@ impl Task<'_> {
         }
     }
 
-    fn failed(&self, error: RunError, needs: &Needs) -> Halt {
+    fn failed(&self, error: RunError, needs: &Needs) -> Vec<Problem> {
         let run = Run {
             program: self.program,
             directory: &self.directory,
@@ -252,17 +248,21 @@ impl Task<'_> {
             }
             RunError::Absent { .. } => Problem::new(&self.root, 1, renderer::NOT_AVAILABLE, error.to_string()),
             other => {
-                let words = crate::telemetry::chain(&other);
-                Problem::new(&self.root, 0, renderer::FAILED, format!("{}: {words}", self.program.file()))
+                Problem::new(&self.root, 0, renderer::FAILED, format!("{}: {}", self.program.file(), other.words()))
             }
         };
-        Halt::from(vec![problem])
+        vec![problem]
     }
 }
 
-/// What a Profile says of charts where there is none.
-pub fn without_chart(job: &Job) -> Option<Halt> {
-    job.source.helm.as_ref()?;
+/// What is said of charts where there is none.
+///
+/// # Errors
+/// Something is.
+pub fn without_chart(helm: Option<&HelmSource>) -> Result<(), Vec<Problem>> {
+    if helm.is_none() {
+        return Ok(());
+    }
     let message = "spec.source.helm is for charts, and spec.source.git.path has no Chart.yaml: correct one of them";
-    Some(Halt::from(vec![Problem::new("spec.source.helm", 1, renderer::SETTINGS, message)]))
+    Err(vec![Problem::new("spec.source.helm", 1, renderer::SETTINGS, message)])
 }
