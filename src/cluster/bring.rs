@@ -18,6 +18,9 @@ use super::{
 /// The calls that are under way at a time, for all Profiles together. More are no sooner done, and others wait behind them.
 const UNDER_WAY: usize = 32;
 
+/// The same for a cluster that one Profile alone writes to.
+const UNDER_WAY_ALONE: usize = 8;
+
 /// How often a call is tried again, and the pauses in between.
 const TRIES: usize = 4;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -68,6 +71,11 @@ impl Bringer {
     /// One for all Profiles.
     pub fn new(writer: Writer) -> Self {
         Self { writer, turns: Arc::new(Semaphore::new(UNDER_WAY)) }
+    }
+
+    /// One for a single Profile: whatever becomes of its calls, nobody else waits behind them.
+    pub fn alone(writer: Writer) -> Self {
+        Self { writer, turns: Arc::new(Semaphore::new(UNDER_WAY_ALONE)) }
     }
 
     /// Whether objects of a kind live in namespaces; none where there is no such kind.

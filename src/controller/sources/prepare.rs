@@ -109,7 +109,7 @@ async fn read_commit(job: &Job) -> Result<(Prepared, Loaded), Halt> {
     let files = files(job, remote).await?;
     let all: Vec<Manifest> = files.read.values().flat_map(|(_, manifests)| manifests.iter().cloned()).collect();
     let scopes = scopes(job, &all).await?;
-    let bounds = Bounds { namespace: &job.key.namespace, scopes: &scopes, allow_profiles: job.source.allow_profiles };
+    let bounds = Bounds { namespace: &job.target.namespace, scopes: &scopes, allow_profiles: job.source.allow_profiles };
     let manifests = render::compose(all, &bounds)?;
     let inventory = read(job).await.map_err(Halt::Unreached)?;
     let Source { prune, allow_empty, allow_profiles, .. } = job.source;
@@ -138,8 +138,9 @@ async fn read_commit(job: &Job) -> Result<(Prepared, Loaded), Halt> {
         inventory,
         asked: std::sync::Mutex::default(),
     };
+    let outlook = job.target.outlook(&job.operator, &job.key);
     for (api_version, kind) in render::kinds(&loaded.manifests) {
-        job.operator.sources.touched.watch(&job.operator, &api_version, &kind).await;
+        job.target.touched.watch(&outlook, &api_version, &kind).await;
     }
     Ok((prepared, loaded))
 }
@@ -235,7 +236,8 @@ fn render_all(
 async fn scopes(job: &Job, manifests: &[Manifest]) -> Result<Scopes, Halt> {
     let mut scopes = Scopes::default();
     for (api_version, kind) in render::kinds(manifests) {
-        match job.operator.bringer.is_namespaced(&api_version, &kind).await? {
+        let found = job.target.bringer.is_namespaced(&api_version, &kind).await;
+        match found.map_err(|error| Halt::Unreached(job.target.unreached(&error)))? {
             Some(true) => scopes.insert(&api_version, &kind, Scope::Namespaced),
             Some(false) => scopes.insert(&api_version, &kind, Scope::Cluster),
             None => {}

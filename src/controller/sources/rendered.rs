@@ -157,10 +157,12 @@ impl Task<'_> {
             let named = chart::judge(&tree, &self.directory, (&entry.path, &content))?;
             self.chart = self.chart.take().or(named);
         }
-        let offered = self.job.operator.capabilities.get(self.job.operator.writer.client()).await?;
+        let target = &self.job.target;
+        let offered = target.capabilities.get(target.writer.client()).await;
+        let offered = offered.map_err(|error| Halt::Unreached(target.unreached(&error)))?;
         let mut arguments: Vec<String> = ["template", &release, &self.here()].map(ToOwned::to_owned).to_vec();
         arguments.extend(["--include-crds", "--skip-tests", "--namespace"].map(ToOwned::to_owned));
-        arguments.extend([self.job.key.namespace.to_string(), "--kube-version".to_owned(), offered.version]);
+        arguments.extend([target.namespace.clone(), "--kube-version".to_owned(), offered.version]);
         // No single argument may be long.
         let apis = offered.apis.chunks(APIS_TOGETHER);
         arguments.extend(apis.flat_map(|apis| ["--api-versions".to_owned(), apis.join(",")]));
