@@ -49,7 +49,9 @@ pub enum RemoteError {
     #[error("clusters[0].cluster.certificate-authority-data: has no certificate in PEM form that can be read")]
     Authority,
     /// The machine trusts nobody, and neither does the kubeconfig.
-    #[error("clusters[0].cluster.certificate-authority-data: is missing, and this machine trusts no certificates at all")]
+    #[error(
+        "clusters[0].cluster.certificate-authority-data: is missing, and this machine trusts no certificates at all"
+    )]
     NoRoots,
     /// The client certificate or its key cannot be read.
     #[error(

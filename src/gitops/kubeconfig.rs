@@ -80,8 +80,14 @@ const REFUSED: [(&str, &str); 17] = [
     ("client-key", "names a file of the operator: put its content into `client-key-data`"),
     ("certificate-authority", "names a file of the operator: put its content into `certificate-authority-data`"),
     ("proxy-url", "leads elsewhere than to the API server: name an address that is reached without a proxy"),
-    ("insecure-skip-tls-verify", "trusts whoever answers: put the server's authority into `certificate-authority-data`"),
-    ("tls-server-name", "has the certificate judged by another name: use one of the names in the certificate as `server`"),
+    (
+        "insecure-skip-tls-verify",
+        "trusts whoever answers: put the server's authority into `certificate-authority-data`",
+    ),
+    (
+        "tls-server-name",
+        "has the certificate judged by another name: use one of the names in the certificate as `server`",
+    ),
     ("username", "is a password, which is not taken: use a token or a client certificate"),
     ("password", "is a password, which is not taken: use a token or a client certificate"),
     ("as", ACT_AS),
@@ -155,9 +161,10 @@ fn identity(user: &Fields<'_>) -> Result<Identity, Refused> {
         (None, (Some(chain), Some(key))) => Ok(Identity::Certificate { chain, key }),
         (None, (Some(_), None)) => Err(refused(user.path("client-key-data"), "is missing beside the certificate")),
         (None, (None, Some(_))) => Err(refused(user.path("client-certificate-data"), "is missing beside the key")),
-        (None, (None, None)) => {
-            Err(refused(user.path("token"), "is missing, and so is a client certificate with its key: give one of both"))
-        }
+        (None, (None, None)) => Err(refused(
+            user.path("token"),
+            "is missing, and so is a client certificate with its key: give one of both",
+        )),
         (Some(_), _) => Err(refused(user.path("token"), "stands beside a client certificate: leave one of both")),
     }
 }
@@ -299,7 +306,8 @@ mod tests {
 
         let certificate = json!({"client-certificate-data": BASE64_STANDARD.encode("CERT"), "client-key-data": BASE64_STANDARD.encode("KEY")});
         let mut config = with(USER, certificate);
-        config[ "clusters"][0]["cluster"] = json!({"server": "https://10.1.2.3", "insecure-skip-tls-verify": false, "proxy-url": null});
+        config["clusters"][0]["cluster"] =
+            json!({"server": "https://10.1.2.3", "insecure-skip-tls-verify": false, "proxy-url": null});
         let read = of(&config).unwrap();
         assert_eq!(read.authorities, None, "those of the machine");
         assert_eq!(read.identity, Identity::Certificate { chain: b"CERT".to_vec(), key: b"KEY".to_vec() });
@@ -372,7 +380,11 @@ mod tests {
             ("/clusters/0/cluster/server", json!("https://ann:hush@api.example.test"), "clusters[0].cluster.server"),
             ("/clusters/0/cluster/server", json!("https://api.example.test/?a=hush"), "clusters[0].cluster.server"),
             ("/clusters/0/cluster/server", json!("https:///hush"), "clusters[0].cluster.server"),
-            ("/clusters/0/cluster/certificate-authority-data", json!("hush!"), "clusters[0].cluster.certificate-authority-data"),
+            (
+                "/clusters/0/cluster/certificate-authority-data",
+                json!("hush!"),
+                "clusters[0].cluster.certificate-authority-data",
+            ),
             ("/users/0/user/token", json!("hush\nX-Other: hush"), "users[0].user.token"),
             ("/users/0/user/token", json!(null), "users[0].user.token"),
             ("/users/0/user/client-key-data", json!("aHVzaA=="), "users[0].user.token"),
@@ -390,7 +402,8 @@ mod tests {
     fn a_file_that_is_none_is_refused_and_not_quoted() {
         let large = format!("{}# {}", plain(), "x".repeat(SIZE_MAX));
         let twice = format!("{}\n---\n{}", plain(), plain());
-        let texts = ["", "hush", "- hush", "a: [hush", "{\"users\": 1, \"users\": 2}", &large, &twice, "{? [hush] : 1}"];
+        let texts =
+            ["", "hush", "- hush", "a: [hush", "{\"users\": 1, \"users\": 2}", &large, &twice, "{? [hush] : 1}"];
         for text in texts {
             let error = super::read(text.as_bytes()).unwrap_err();
             assert_eq!(error.field, "the file", "{error}");

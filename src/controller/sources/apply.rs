@@ -183,8 +183,12 @@ pub async fn apply(job: &Job, loaded: &Loaded) -> Found {
         match written {
             Ok(refused) => failures.extend(refused),
             Err(error) => {
-                return end(job, Applied { counts, failures: vec![halted(job, &error)], ..Applied::default() }, inventory)
-                    .await;
+                return end(
+                    job,
+                    Applied { counts, failures: vec![halted(job, &error)], ..Applied::default() },
+                    inventory,
+                )
+                .await;
             }
         }
         if !failures.is_empty() {

@@ -34,12 +34,13 @@ pub async fn leave(operator: &Arc<Operator>, key: &Key, profile: &Profile) -> Op
     let mut missing = super::account(operator, key, profile).await.map(|Trouble { message, .. }| message);
     let withdrawals = &operator.sources.withdrawals;
     // Whoever is asked already has a kubeconfig.
-    let known = if missing.is_none() && !withdrawals.is_under_way(key) {
-        let known = Known::read(operator, key, (profile, source), (None, asked(profile))).await;
-        known.map_err(|(_, Trouble { message, .. })| missing = Some(message)).ok().flatten()
-    } else {
-        None
-    };
+    let known =
+        if missing.is_none() && !withdrawals.is_under_way(key, profile.metadata.uid.as_deref().unwrap_or_default()) {
+            let known = Known::read(operator, key, (profile, source), (None, asked(profile))).await;
+            known.map_err(|(_, Trouble { message, .. })| missing = Some(message)).ok().flatten()
+        } else {
+            None
+        };
     match way(profile, ground, missing.as_deref()) {
         Way::Free => {
             withdrawals.forget(key);
@@ -63,17 +64,28 @@ pub struct Withdrawals(Mutex<HashMap<Key, Withdrawal>>);
 /// What a withdrawal waits for, once it has ended.
 type Ended = Arc<Mutex<Option<Option<String>>>>;
 
+/// Objects of one Profile that are being deleted.
 struct Withdrawal {
+    /// The uid of the Profile: another one may have its name.
+    owner: String,
+    /// What came of it.
     ended: Ended,
+    /// It ends with this.
     _running: Running,
 }
 
 impl Withdrawals {
-    fn is_under_way(&self, key: &Key) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    /// Whether the objects of this Profile are being deleted. What was begun for another one of its name ends.
+    fn is_under_way(&self, key: &Key, owner: &str) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.get(key).is_some_and(|one| one.owner != owner) {
+            all.remove(key);
+        }
+        all.contains_key(key)
     }
 
-    fn forget(&self, key: &Key) {
+    /// Drops what is under way for a Profile.
+    pub fn forget(&self, key: &Key) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
@@ -88,15 +100,19 @@ impl Withdrawals {
             }
         } else {
             let (job, ended, key) = (job(), Ended::default(), key.clone());
+            let owner = job.owner.clone();
             let (post, queue, name) = (Arc::clone(&ended), operator.profiles.clone(), key.clone());
             let running = operator.background.begin(async move {
                 let waiting = withdraw(&job).await;
                 *post.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting);
                 queue.add(name);
             });
-            all.insert(key, Withdrawal { ended, _running: running });
+            all.insert(key, Withdrawal { owner, ended, _running: running });
         }
-        Some(waiting(&["the objects in the cluster of spec.target.kubeconfig to be deleted".to_owned()]).unwrap_or_default())
+        Some(
+            waiting(&["the objects in the cluster of spec.target.kubeconfig to be deleted".to_owned()])
+                .unwrap_or_default(),
+        )
     }
 }
 

@@ -29,6 +29,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use self::leave::Withdrawals;
 use self::{
     access::Access,
     deliver::{Delivery, Slot},
@@ -38,7 +39,6 @@ use self::{
     values::Known,
     work::{Job, Loaded},
 };
-use self::leave::Withdrawals;
 pub use self::{drift::Touched, leave::leave, repositories::Repositories};
 use super::{background::Running, operator::Operator};
 use crate::{
@@ -151,6 +151,12 @@ impl Sources {
         let memory = self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.touched.forget(key);
         if memory.is_some_and(|memory| memory.running.is_some()) { Left::Work } else { Left::Nothing }
+    }
+
+    /// Drops everything about a Profile that is not there any more.
+    pub fn gone(&self, key: &Key) {
+        self.forget(key);
+        self.withdrawals.forget(key);
     }
 
     fn take(&self, key: &Key) -> Memory {

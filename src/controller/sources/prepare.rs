@@ -109,7 +109,8 @@ async fn read_commit(job: &Job) -> Result<(Prepared, Loaded), Halt> {
     let files = files(job, remote).await?;
     let all: Vec<Manifest> = files.read.values().flat_map(|(_, manifests)| manifests.iter().cloned()).collect();
     let scopes = scopes(job, &all).await?;
-    let bounds = Bounds { namespace: &job.target.namespace, scopes: &scopes, allow_profiles: job.source.allow_profiles };
+    let bounds =
+        Bounds { namespace: &job.target.namespace, scopes: &scopes, allow_profiles: job.source.allow_profiles };
     let manifests = render::compose(all, &bounds)?;
     let inventory = read(job).await.map_err(Halt::Unreached)?;
     let Source { prune, allow_empty, allow_profiles, .. } = job.source;

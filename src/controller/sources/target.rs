@@ -18,13 +18,7 @@ use super::{
     work::unreached as here,
 };
 use crate::{
-    api::{
-        PROFILE_LABEL,
-        check::SecretKey,
-        condition::ConditionReason,
-        profile::Profile,
-        source::Source,
-    },
+    api::{PROFILE_LABEL, check::SecretKey, condition::ConditionReason, profile::Profile, source::Source},
     cluster::{
         bring::Bringer,
         call::CallError,
@@ -265,7 +259,8 @@ impl Target {
 
 fn absent(key: &Key, secret: &SecretKey) -> Trouble {
     let SecretKey { name, key: field } = secret;
-    let message = format!("{FIELD}: the Secret {name} in {} has no key {field}: add it, or name another one", key.namespace);
+    let message =
+        format!("{FIELD}: the Secret {name} in {} has no key {field}: add it, or name another one", key.namespace);
     Trouble { reason: ConditionReason::AccessDenied, message }
 }
 

@@ -113,12 +113,7 @@ impl Loaded {
 
 impl Job {
     /// For a Profile as it stands, with nothing that is fetched or was read.
-    pub fn of(
-        operator: &Arc<Operator>,
-        key: &Key,
-        (profile, source): (&Profile, &Source),
-        target: Target,
-    ) -> Self {
+    pub fn of(operator: &Arc<Operator>, key: &Key, (profile, source): (&Profile, &Source), target: Target) -> Self {
         let status = profile.status.as_ref().and_then(|status| status.source.as_ref());
         Self {
             operator: Arc::clone(operator),
