@@ -103,6 +103,8 @@ status_enum! {
         HostKeyChanged,
         /// The credentials were refused, or are not there.
         AccessDenied,
+        /// The kubeconfig of the target is not taken; the message names the field.
+        KubeconfigRefused,
         /// The commit or its tag is not signed by a key that is trusted.
         VerificationFailed,
         /// Files of the commit could not be read as objects.

@@ -84,7 +84,8 @@ const SUBDOMAIN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
-    /// The namespace. Default: the Profile's own.
+    /// The namespace; another one than the Profile's own only with `kubeconfig`. Default: the Profile's own, or the one of
+    /// that name in the other cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub namespace: Option<String>,
@@ -93,7 +94,8 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
     pub service_account: Option<String>,
-    /// A kubeconfig for another cluster, in a Secret of the Profile's namespace. Default: this cluster.
+    /// A kubeconfig for another cluster, in a Secret of the Profile's namespace: the objects of `source` are written there, as
+    /// whoever it names. Default: this cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<SecretKey>,
 }

@@ -12,6 +12,7 @@ pub mod completion;
 pub mod contain;
 pub mod crds;
 pub mod diff;
+pub mod elsewhere;
 pub mod get;
 pub mod history;
 pub mod host;

@@ -22,6 +22,9 @@ const UNDER_WAY: usize = 32;
 /// each would take longer, so that its status had more to tell.
 const SYNCS: usize = 64;
 
+/// The same for a cluster that one Profile alone writes to.
+const UNDER_WAY_ALONE: usize = 8;
+
 /// How often a call is tried again, and the pauses in between.
 const TRIES: usize = 4;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -88,6 +91,11 @@ impl Bringer {
     /// Whether syncs wait for their turn.
     pub fn is_busy(&self) -> bool {
         self.syncs.available_permits() == 0
+    }
+
+    /// One for a single Profile: whatever becomes of its calls, nobody else waits behind them.
+    pub fn alone(writer: Writer) -> Self {
+        Self { writer, turns: Arc::new(Semaphore::new(UNDER_WAY_ALONE)), syncs: Arc::new(Semaphore::new(1)) }
     }
 
     /// Whether objects of a kind live in namespaces; none where there is no such kind.

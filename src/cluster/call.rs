@@ -64,6 +64,11 @@ impl CallError {
         matches!(self, Self::Refused { code: 403, .. })
     }
 
+    /// The API server does not know who asks.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Refused { code: 401, .. })
+    }
+
     /// The API server will not take this, however often it is asked: the object itself is at fault.
     pub fn is_invalid(&self) -> bool {
         match self {

@@ -14,6 +14,7 @@ pub mod pods;
 pub mod probe;
 pub mod rehearse;
 pub mod releases;
+pub mod remote;
 pub mod revision;
 pub mod routers;
 pub mod secret;

@@ -50,7 +50,6 @@ use self::{
 use crate::{
     cluster::{
         bring::Bringer,
-        capabilities::Asked,
         connect::{ConnectError, Connection, connect},
         lease::{decide::Loss, elector::Elector, rivals::Rivals},
         probe::{Prober, api_server, forbidden::Forbidden},
@@ -209,13 +208,14 @@ async fn operator(
         LocalRepositories::Refused => Forbidden::strict(api_server.clone()),
         LocalRepositories::Allowed => Forbidden::only(api_server.clone()),
     };
-    let mirrors = Arc::new(Mirrors::new(config.mirrors.clone(), Limits::default(), forbidden));
+    let mirrors = Arc::new(Mirrors::new(config.mirrors.clone(), Limits::default(), forbidden.clone()));
     let repositories = Repositories::new(mirrors, background.clone(), profiles.clone());
     Operator {
         bringer: Bringer::new(writer.clone()),
         sources: Sources::new(repositories),
         renderers: renderers(config),
-        capabilities: Asked::default(),
+        capabilities: Arc::default(),
+        forbidden,
         background,
         writer,
         watcher,

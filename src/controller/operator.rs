@@ -20,7 +20,7 @@ use crate::{
         bring::Bringer,
         call::CallError,
         capabilities::Asked,
-        probe::Prober,
+        probe::{Prober, forbidden::Forbidden},
         releases::Releases,
         routers::Routers,
         store::{Key, Store},
@@ -80,7 +80,9 @@ pub struct Operator {
     /// Programs that make manifests.
     pub renderers: Renderers,
     /// What the cluster offers.
-    pub capabilities: Asked,
+    pub capabilities: std::sync::Arc<Asked>,
+    /// Addresses that no connection on behalf of a tenant is made to.
+    pub forbidden: Forbidden,
     /// Work beside the looks.
     pub background: Background,
     /// How many statuses may be written that differ in words only.

@@ -42,7 +42,7 @@ const LEAVE_PAUSE: Duration = Duration::from_secs(2);
 /// Looks at a Profile.
 pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
     let Some(profile) = operator.store.profile(&key.namespace, &key.name) else {
-        operator.sources.forget(key);
+        operator.sources.gone(key);
         return Outcome::Done(None);
     };
     if profile.metadata.deletion_timestamp.is_some() {

@@ -4,13 +4,14 @@
 //! consists of); [`document`] and [`scalar`] (YAML and JSON with places), [`substitute`] with [`values`], [`sops`] (what is encrypted); [`object`] (what an object is known
 //! by), [`problem`]; [`select`] (which files), [`render`] (files as objects, with [`scope`]); [`inventory`] (what is looked after), [`owner`] (by whom),
 //! [`plan`] and [`stage`] (what is done, in which order); [`health`] and [`drift`] (what became of it); [`sync`] (what a source
-//! does next) and [`words`] (how that is said); [`leave`] (what becomes of the objects of a Profile that is deleted); [`hook`] (that a repository changed).
+//! does next) and [`words`] (how that is said); [`leave`] (what becomes of the objects of a Profile that is deleted); [`hook`] (that a repository changed); [`kubeconfig`] (another cluster).
 
 pub mod document;
 pub mod drift;
 pub mod health;
 pub mod hook;
 pub mod inventory;
+pub mod kubeconfig;
 pub mod leave;
 pub mod object;
 pub mod owner;

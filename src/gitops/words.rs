@@ -143,7 +143,10 @@ pub fn conditions(state: &State, status: &SourceStatus, seen: &Seen<'_>) -> Cond
                 (None, Tip::Failed(trouble)) => trouble.clone(),
                 _ => Trouble { reason: ConditionReason::Pending, message: format!("Waiting for {waiting}.") },
             };
-            of(Said::of(False, cause.reason, &cause.message), True, False)
+            // Nothing moves before somebody writes another kubeconfig.
+            let stalled = cause.reason == ConditionReason::KubeconfigRefused;
+            let (reconciling, stalled) = if stalled { (False, True) } else { (True, False) };
+            of(Said::of(False, cause.reason, &cause.message), reconciling, stalled)
         }
         _ => of(Said::of(False, ConditionReason::Syncing, &format!("Waiting for {waiting}.")), True, False),
     }

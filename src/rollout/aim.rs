@@ -71,7 +71,8 @@ pub fn no_account(namespace: &str, name: &str) -> String {
 pub fn refused_target(profile: &ProfileSpec, namespace: &str) -> Option<Problem> {
     let target = profile.target.as_ref()?;
     if target.kubeconfig.is_some() {
-        let what = "spec.target.kubeconfig of the Profile: other clusters cannot be reached yet: leave it out";
+        let what = "spec.target.kubeconfig of the Profile: only its source is carried to another cluster: make the \
+                    Deployment there, or bring it there by spec.source";
         return Some(invalid(what.to_owned()));
     }
     let elsewhere = target.namespace.as_deref().filter(|target| *target != namespace)?;

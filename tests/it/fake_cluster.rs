@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     fs,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::Command,
     sync::{Arc, Mutex},
@@ -61,15 +61,22 @@ pub struct FakeCluster {
     state: Arc<Mutex<State>>,
     changed: watch::Sender<usize>,
     kubeconfig: PathBuf,
+    address: SocketAddr,
 }
 
 impl FakeCluster {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A server behind a socket, and a kubeconfig for it whose context has the namespace `shop`.
     pub fn start(name: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
-        let kubeconfig = kubeconfig(name, &listener.local_addr().unwrap().to_string());
-        let cluster = Self { state: Arc::default(), changed: watch::Sender::new(0), kubeconfig };
+        let address = listener.local_addr().unwrap();
+        let kubeconfig = kubeconfig(name, &address.to_string());
+        let cluster = Self { state: Arc::default(), changed: watch::Sender::new(0), kubeconfig, address };
         let server = cluster.clone();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -41,6 +41,7 @@ mod random_stories;
 mod records;
 mod refusals;
 mod release;
+mod remote;
 mod renderers;
 mod rivals;
 mod rollout;

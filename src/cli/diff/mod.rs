@@ -11,7 +11,7 @@ mod rehearse;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 
 use self::{
@@ -21,7 +21,7 @@ use self::{
 };
 use super::{
     access::{self, ClusterArgs},
-    fail, objects, program,
+    elsewhere, fail, objects, program,
     terminal::{Ink, is_hang_up, lines, note, print},
 };
 
@@ -30,6 +30,9 @@ const DIFFERENT: u8 = 1;
 
 /// Whether something would change cannot be told, or the next sync would be refused.
 const TROUBLE: u8 = 2;
+
+/// What is said where the objects are in a cluster that cannot be asked.
+const ELSEWHERE: &str = "the objects of this Profile are in another cluster, which cannot be asked from here";
 
 /// See the help texts.
 #[derive(Debug, Clone, Args)]
@@ -71,7 +74,8 @@ async fn give(args: &DiffArgs) -> anyhow::Result<u8> {
             Err(error) => return Err(error.context(args.remedy())),
         },
     };
-    let rehearsal = Rehearsal::new(&session, &profile, source).await?;
+    let there = elsewhere::target(&session, &profile).await.context(ELSEWHERE)?;
+    let rehearsal = Rehearsal::new(&session, there.as_ref(), &profile, source).await?;
     match rehearsal.play(&files).await {
         Ok(outlook) => tell(&outlook),
         Err(Halt::Error(error)) => Err(error),

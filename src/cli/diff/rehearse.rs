@@ -71,7 +71,12 @@ pub struct Outlook {
 
 /// A sync that is only played.
 pub struct Rehearsal<'a> {
+    /// For the cluster that the objects are in.
     writer: Writer,
+    /// For the cluster of the Profile.
+    here: Writer,
+    /// The namespace that the objects are in.
+    namespace: &'a str,
     owner: Owner<'a>,
     source: &'a Source,
     inventory: Inventory,
@@ -85,11 +90,16 @@ struct Pair {
 }
 
 impl<'a> Rehearsal<'a> {
-    /// Reads what the source looks after.
+    /// Reads what the source looks after. `there` is where its objects are, if that is another cluster.
     ///
     /// # Errors
     /// A part of the inventory cannot be read: what would be deleted cannot be told without it.
-    pub async fn new(session: &'a Session, profile: &'a Profile, source: &'a Source) -> anyhow::Result<Self> {
+    pub async fn new(
+        session: &'a Session,
+        there: Option<&'a Session>,
+        profile: &'a Profile,
+        source: &'a Source,
+    ) -> anyhow::Result<Self> {
         let mut notes = Vec::new();
         let lines = tree::texts(session, profile, &mut notes).await;
         if let Some(note) = notes.first() {
@@ -99,7 +109,9 @@ impl<'a> Rehearsal<'a> {
         let inventory = Inventory::read(lines.iter().map(String::as_str)).context("the inventory cannot be read")?;
         let name = profile.metadata.name.as_deref().unwrap_or_default();
         let owner = Owner { namespace: &session.namespace, profile: name };
-        Ok(Self { writer: Writer::new(session.client.clone()), owner, source, inventory })
+        let at = there.unwrap_or(session);
+        let (writer, here) = (Writer::new(at.client.clone()), Writer::new(session.client.clone()));
+        Ok(Self { writer, here, namespace: &at.namespace, owner, source, inventory })
     }
 
     /// Asks what these files would change.
@@ -167,13 +179,13 @@ impl<'a> Rehearsal<'a> {
         }
         let scopes = self.scopes(&manifests).await.map_err(anyhow::Error::from)?;
         let allow_profiles = self.source.allow_profiles;
-        Ok(render::compose(manifests, &Bounds { namespace: self.owner.namespace, scopes: &scopes, allow_profiles })?)
+        Ok(render::compose(manifests, &Bounds { namespace: self.namespace, scopes: &scopes, allow_profiles })?)
     }
 
     /// What the files are read with.
     async fn settings(&self) -> anyhow::Result<Settings> {
         let from = &self.source.substitute_from;
-        let brought = values::read(&self.writer, &Account::Own, self.owner.namespace, from).await?;
+        let brought = values::read(&self.here, &Account::Own, self.owner.namespace, from).await?;
         Ok(Values::of(&brought, &self.source.substitute)?.settings)
     }
 

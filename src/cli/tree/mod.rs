@@ -16,10 +16,14 @@ use kube::{Api, ResourceExt};
 use self::inventory::Entry;
 use super::{
     access::{self, ClusterArgs, Session, ask},
+    elsewhere,
     objects::{self, Everywhere, Kind},
     terminal::{Ink, clean_block, is_live, lines, print, size},
 };
-use crate::api::{deployment::Deployment, profile::Profile};
+use crate::{
+    api::{deployment::Deployment, profile::Profile},
+    telemetry::chain,
+};
 
 /// See the help texts.
 #[derive(Debug, Clone, Args)]
@@ -85,7 +89,18 @@ async fn look(session: &Session, name: &str) -> anyhow::Result<Forest> {
     if entries.len() < texts.len() {
         notes.push(format!("entries of the inventory that this version cannot read: {}", texts.len() - entries.len()));
     }
-    let deployments = deployments(session, &entries, &mut notes).await;
+    let deployments = match elsewhere::target(session, &profile).await {
+        Ok(None) => deployments(session, &entries, &mut notes).await,
+        Ok(Some(there)) => {
+            notes.push("the objects are in the cluster of spec.target.kubeconfig".to_owned());
+            deployments(&there, &entries, &mut notes).await
+        }
+        Err(error) => {
+            let why = chain(error.as_ref());
+            notes.push(format!("the objects are in another cluster, and how they stand there cannot be read: {why}"));
+            BTreeMap::new()
+        }
+    };
     Ok(Forest { profile, entries, deployments, notes })
 }
 

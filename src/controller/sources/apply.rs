@@ -61,7 +61,7 @@ pub async fn check(job: &Job, loaded: &Loaded) -> Found {
             Err(error) => Found::Unreached(unreached(&error)),
         },
         Ok(failures) => Found::Refused(ConditionReason::ValidationFailed, failures),
-        Err(error) => Found::Unreached(unreached(&error)),
+        Err(error) => Found::Unreached(job.target.unreached(&error)),
     }
 }
 
@@ -89,8 +89,8 @@ where
 
 /// What is there before an object is written, if it would be taken.
 async fn ask(job: &Job, loaded: &Loaded, manifest: &Manifest) -> Result<Before, Trouble> {
-    let (place, text, who) = (place_of(&manifest.id), job.text(manifest), job.account());
-    let bringer = &job.operator.bringer;
+    let (place, text, who) = (place_of(&manifest.id), job.text(manifest), job.target.account.clone());
+    let bringer = &job.target.bringer;
     let known = loaded.inventory.get(&manifest.id).is_some_and(|entry| entry.uid.is_some());
     if !known {
         match bringer.try_to_make(&who, &place, &text).await {
@@ -123,19 +123,19 @@ async fn replacement(job: &Job, manifest: &Manifest, error: CallError) -> Result
     }
     let place = place_of(&manifest.id);
     // Everything but its being there already is judged by this.
-    match job.operator.bringer.try_to_make(&job.account(), &place, &job.text(manifest)).await {
+    match job.target.bringer.try_to_make(&job.target.account, &place, &job.text(manifest)).await {
         Err(error) if error.is_taken() => {}
         Err(error) => return Err(trouble(manifest, error)),
         Ok(()) => return Ok(Before::Nothing),
     }
-    let meta = job.operator.bringer.meta(&job.account(), &place).await.map_err(|error| trouble(manifest, error))?;
+    let meta = job.target.bringer.meta(&job.target.account, &place).await.map_err(|error| trouble(manifest, error))?;
     Ok(meta.map_or(Before::Nothing, |meta| Before::Replaced(meta.uid)))
 }
 
 /// Fails where an object that is there already belongs to somebody else.
 async fn may_be_taken(job: &Job, manifest: &Manifest) -> Result<(), Trouble> {
     let place = place_of(&manifest.id);
-    let meta = job.operator.bringer.meta(&job.account(), &place).await.map_err(|error| trouble(manifest, error))?;
+    let meta = job.target.bringer.meta(&job.target.account, &place).await.map_err(|error| trouble(manifest, error))?;
     let Some(owner) = meta.as_ref().and_then(|meta| somebody_else(job, meta)) else { return Ok(()) };
     let message = format!("it belongs to {owner} already: remove it there or here");
     Err(Trouble::Refused(failure(manifest, "ObjectNotOwned", &message)))
@@ -149,7 +149,8 @@ fn somebody_else(job: &Job, meta: &Meta) -> Option<String> {
 
 fn trouble(manifest: &Manifest, error: CallError) -> Trouble {
     match error {
-        error if passes(&error) => Trouble::Unreached(error),
+        // Who may not be known any more may be known again with the next kubeconfig.
+        error if passes(&error) || error.is_unauthorized() => Trouble::Unreached(error),
         CallError::Refused { code: 403, .. } => Trouble::Refused(failure(manifest, "Forbidden", &error.to_string())),
         error => Trouble::Refused(failure(manifest, "Invalid", &error.to_string())),
     }
@@ -182,8 +183,12 @@ pub async fn apply(job: &Job, loaded: &Loaded) -> Found {
         match written {
             Ok(refused) => failures.extend(refused),
             Err(error) => {
-                return end(job, Applied { counts, failures: vec![halted(&error)], ..Applied::default() }, inventory)
-                    .await;
+                return end(
+                    job,
+                    Applied { counts, failures: vec![halted(job, &error)], ..Applied::default() },
+                    inventory,
+                )
+                .await;
             }
         }
         if !failures.is_empty() {
@@ -194,8 +199,8 @@ pub async fn apply(job: &Job, loaded: &Loaded) -> Found {
     end(job, Applied { counts, failures, ..Applied::default() }, inventory).await
 }
 
-fn halted(error: &CallError) -> SyncFailure {
-    let message = cut(&unreached(error).message, MESSAGE_MAX);
+fn halted(job: &Job, error: &CallError) -> SyncFailure {
+    let message = cut(&job.target.unreached(error).message, MESSAGE_MAX);
     SyncFailure { reason: error.reason().to_owned(), message, ..SyncFailure::default() }
 }
 
@@ -224,7 +229,7 @@ enum Done {
 
 async fn write(job: &Job, loaded: &Loaded, index: usize) -> Result<(usize, Done, String), Trouble> {
     let manifest = &loaded.manifests[index];
-    let (place, who, bringer) = (place_of(&manifest.id), job.account(), &job.operator.bringer);
+    let (place, who, bringer) = (place_of(&manifest.id), job.target.account.clone(), &job.target.bringer);
     let before = loaded.before(index).unwrap_or(Before::Unknown);
     if before == Before::Unknown {
         may_be_taken(job, manifest).await?;
@@ -234,7 +239,7 @@ async fn write(job: &Job, loaded: &Loaded, index: usize) -> Result<(usize, Done,
     }
     let answer = bringer.apply(&who, &place, &job.text(manifest), Claim::Firm).await;
     let Meta { uid, resource_version, .. } = answer.map_err(|error| trouble(manifest, error))?.metadata;
-    job.operator.sources.touched.wrote(&job.key, &manifest.id, (&uid, &resource_version));
+    job.target.touched.wrote(&job.key, &manifest.id, (&uid, &resource_version));
     if crate::gitops::scope::is_definition(manifest) {
         established(job, manifest).await?;
     }
@@ -251,9 +256,9 @@ async fn established(job: &Job, manifest: &Manifest) -> Result<(), Trouble> {
     let (times, pause) = ESTABLISHED;
     for _ in 0..times {
         let object: Option<Value> = job
-            .operator
+            .target
             .writer
-            .get(&job.account(), &place_of(&manifest.id))
+            .get(&job.target.account, &place_of(&manifest.id))
             .await
             .map_err(|error| trouble(manifest, error))?;
         let conditions =
@@ -320,8 +325,8 @@ pub async fn remove(job: &Job, entry: &Entry) -> Option<String> {
 /// Deletes an object, provided that it is the one that was written, that it is still this source's, and that it may be
 /// deleted.
 async fn delete(job: &Job, entry: &Entry) -> Result<Deleted, CallError> {
-    let (who, place) = (job.account(), place_of(&entry.id));
-    let live = match job.operator.writer.get(&who, &place).await {
+    let (who, place) = (job.target.account.clone(), place_of(&entry.id));
+    let live = match job.target.writer.get(&who, &place).await {
         Ok(Some(live)) => live,
         Ok(None) => return Ok(Deleted::No),
         // With its definition all objects of a kind have gone.
@@ -333,5 +338,5 @@ async fn delete(job: &Job, entry: &Entry) -> Result<Deleted, CallError> {
         return Ok(Deleted::No);
     }
     let uid = live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
-    job.operator.bringer.delete(&who, &place, uid).await.map(|()| Deleted::Yes)
+    job.target.bringer.delete(&who, &place, uid).await.map(|()| Deleted::Yes)
 }

@@ -4,7 +4,7 @@ use tracing::{info, warn};
 
 use super::{
     fight::News,
-    work::{Job, Loaded, MESSAGE_MAX, place, unreached},
+    work::{Job, Loaded, MESSAGE_MAX, place},
 };
 use crate::{
     api::{
@@ -37,7 +37,7 @@ struct Taken<'j> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.job.operator.sources.touched.put_back(&self.job.key, std::mem::take(&mut self.ids));
+        self.job.target.touched.put_back(&self.job.key, std::mem::take(&mut self.ids));
     }
 }
 
@@ -91,7 +91,7 @@ fn event(job: &Job, event: Event) {
 
 /// Sees to everything that was touched, and finds what is different from what is wanted and stays so.
 pub async fn correct(job: &Job, loaded: &Loaded) -> Found {
-    let mut taken = Taken { job, ids: job.operator.sources.touched.take(&job.key, now()) };
+    let mut taken = Taken { job, ids: job.target.touched.take(&job.key, now()) };
     let mut corrected = Corrected::default();
     let mut back = Batch { job, objects: Vec::new() };
     for id in &taken.ids {
@@ -109,7 +109,9 @@ pub async fn correct(job: &Job, loaded: &Loaded) -> Found {
             Ok(Became::Same) => {}
             Ok(Became::SetBack) => back.objects.push(shown(id)),
             Ok(Became::Reported(drift) | Became::Contested(drift)) => corrected.drift.push(drift),
-            Err(error) if passes(&error) => return Found::Unreached(unreached(&error)),
+            Err(error) if passes(&error) || error.is_unauthorized() => {
+                return Found::Unreached(job.target.unreached(&error));
+            }
             Err(error) => {
                 let error = error.to_string();
                 let error = manifest.refusal(&error);
@@ -132,13 +134,13 @@ fn drift(id: &Id, manager: Option<&str>, message: &str) -> Drift {
 }
 
 async fn set_back(job: &Job, manifest: &Manifest) -> Result<Became, CallError> {
-    let touched = &job.operator.sources.touched;
+    let touched = &job.target.touched;
     if touched.fight(&job.key, &manifest.id, |fight| fight.is_contested(now())) {
         return Ok(leave(job, manifest).await?.map_or(Became::Same, Became::Contested));
     }
     let before = touched.sight(&job.key, &manifest.id).map(|sight| sight.version);
     let (place, text) = (place(&manifest.id), job.text(manifest));
-    let answer = job.operator.bringer.apply(&job.account(), &place, &text, Claim::Firm).await?.metadata;
+    let answer = job.target.bringer.apply(&job.target.account, &place, &text, Claim::Firm).await?.metadata;
     touched.wrote(&job.key, &manifest.id, (&answer.uid, &answer.resource_version));
     if before.as_ref() == Some(&answer.resource_version) {
         return Ok(Became::Same);
@@ -150,7 +152,7 @@ async fn set_back(job: &Job, manifest: &Manifest) -> Result<Became, CallError> {
 /// Leaves an object to whoever changes it again and again, and says who that is.
 async fn leave(job: &Job, manifest: &Manifest) -> Result<Option<Drift>, CallError> {
     let Some(different) = compare(job, manifest).await? else { return Ok(None) };
-    let news = job.operator.sources.touched.leave(&job.key, &manifest.id, now());
+    let news = job.target.touched.leave(&job.key, &manifest.id, now());
     let message = format!("set back three times in ten minutes and left alone for ten: {}", different.message);
     let drift = Drift { message: cut(&message, MESSAGE_MAX), ..different };
     if news == News::New {
@@ -168,11 +170,11 @@ fn tell(job: &Job, drift: &Drift) {
 
 /// What is different, and by whom; none where nothing is.
 async fn compare(job: &Job, manifest: &Manifest) -> Result<Option<Drift>, CallError> {
-    let (place, text, who) = (place(&manifest.id), job.text(manifest), job.account());
-    let Some(live) = job.operator.writer.get(&who, &place).await? else {
+    let (place, text, who) = (place(&manifest.id), job.text(manifest), job.target.account.clone());
+    let Some(live) = job.target.writer.get(&who, &place).await? else {
         return Ok(Some(drift(&manifest.id, None, "it was deleted")));
     };
-    let wanted = job.operator.writer.apply_as_source(&who, &place, &text, Claim::DryRun).await?;
+    let wanted = job.target.writer.apply_as_source(&who, &place, &text, Claim::DryRun).await?;
     let fields = differs(&live, &wanted);
     let Some(first) = fields.first() else { return Ok(None) };
     let mut message = fields.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");

@@ -22,17 +22,26 @@ use kube::{
 };
 use tracing::debug;
 
-use super::fight::{Fight, News};
+use super::{
+    fight::{Fight, News},
+    target::Where,
+};
 use crate::{
     api::{PROFILE_LABEL, PROFILE_NAMESPACE_LABEL, SOURCE_FIELD_MANAGER},
-    cluster::{call::CallError, store::Key},
-    controller::{operator::Operator, queue::Queue},
+    cluster::{call::CallError, store::Key, write::Writer},
+    controller::{
+        background::{Background, Running},
+        queue::Queue,
+    },
     engine::moment::Moment,
     gitops::object::Id,
 };
 
 /// The most kinds that are watched. A watch is a connection.
-const KINDS_MAX: usize = 100;
+pub const KINDS_MAX: usize = 100;
+
+/// How long a watch may be silent. API servers end each one sooner, so a longer silence is a connection that is dead.
+const SILENCE_MAX: Duration = Duration::from_mins(6);
 
 /// The longest pause before a watch that broke is started again.
 const PAUSE_MAX: Duration = Duration::from_mins(1);
@@ -92,6 +101,30 @@ type Shared = Arc<Mutex<View>>;
 pub struct Touched {
     all: Shared,
     kinds: Mutex<HashSet<(String, String)>>,
+    /// The kinds that were watched with other credentials.
+    before: Vec<(String, String)>,
+    /// What watches another cluster. It ends with this.
+    running: Mutex<Vec<Running>>,
+}
+
+/// How objects are watched.
+pub struct Outlook {
+    /// For watches.
+    pub client: Client,
+    /// Knows the kinds.
+    pub writer: Writer,
+    /// The namespaces that are watched; none for all.
+    pub scopes: Vec<String>,
+    /// The labels of what is watched.
+    pub labels: String,
+    /// The most kinds that are watched.
+    pub kinds_max: usize,
+    /// Whose cluster it is.
+    pub at: Where,
+    /// Where it is done.
+    pub background: Background,
+    /// Who is told.
+    pub profiles: Queue,
 }
 
 fn lock(all: &Shared) -> MutexGuard<'_, View> {
@@ -192,33 +225,56 @@ impl Touched {
         self.lock().profiles.remove(key);
     }
 
+    /// The same, with nothing that watches: that is to be begun anew by [`Touched::watch_again`].
+    pub fn renewed(&self) -> Self {
+        let kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let before = kinds.into_iter().chain(self.before.clone()).collect::<BTreeSet<_>>();
+        Self { all: Arc::clone(&self.all), before: before.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Watches what was watched with other credentials.
+    pub async fn watch_again(&self, outlook: &Outlook) {
+        for (api_version, kind) in &self.before {
+            self.watch(outlook, api_version, kind).await;
+        }
+    }
+
+    /// Begins something that ends with this.
+    pub fn begin(&self, background: &Background, work: impl Future<Output = ()> + Send + 'static) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).push(background.begin(work));
+    }
+
     /// Sees to it that objects of a kind are watched.
-    pub async fn watch(&self, operator: &Operator, api_version: &str, kind: &str) {
+    pub async fn watch(&self, outlook: &Outlook, api_version: &str, kind: &str) {
         let name = (api_version.to_owned(), kind.to_owned());
         {
             let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-            if kinds.contains(&name) || kinds.len() >= KINDS_MAX {
+            if kinds.contains(&name) || kinds.len() >= outlook.kinds_max {
                 return;
             }
             kinds.insert(name.clone());
         }
-        let Ok(resource) = operator.writer.resource(api_version, kind).await else {
+        let Ok(resource) = outlook.writer.resource(api_version, kind).await else {
             self.kinds.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
             return;
         };
         let everywhere = [String::new()];
-        let is_cluster_wide = matches!(operator.writer.is_namespaced(api_version, kind).await, Ok(false));
-        let all = is_cluster_wide || operator.scopes.is_empty();
-        let scopes = if all { everywhere.as_slice() } else { operator.scopes.as_slice() };
+        let is_cluster_wide = matches!(outlook.writer.is_namespaced(api_version, kind).await, Ok(false));
+        let all = is_cluster_wide || outlook.scopes.is_empty();
+        let scopes = if all { everywhere.as_slice() } else { outlook.scopes.as_slice() };
         for scope in scopes {
             let watch = Watch {
-                client: operator.watcher.clone(),
+                client: outlook.client.clone(),
                 resource: resource.clone(),
                 scope: scope.clone(),
+                labels: outlook.labels.clone(),
                 all: Arc::clone(&self.all),
-                profiles: operator.profiles.clone(),
+                profiles: outlook.profiles.clone(),
             };
-            operator.background.keep(watch.run());
+            match outlook.at {
+                Where::Here => outlook.background.keep(watch.run()),
+                Where::There => self.begin(&outlook.background, watch.run()),
+            }
         }
     }
 }
@@ -228,6 +284,7 @@ struct Watch {
     client: Client,
     resource: ApiResource,
     scope: String,
+    labels: String,
     all: Shared,
     profiles: Queue,
 }
@@ -238,12 +295,12 @@ impl Watch {
             "" => Api::all_with(self.client.clone(), &self.resource),
             namespace => Api::namespaced_with(self.client.clone(), namespace, &self.resource),
         };
-        let config = watcher::Config::default().labels(PROFILE_LABEL).page_size(500);
+        let config = watcher::Config::default().labels(&self.labels).page_size(500);
         let mut pauses = DefaultBackoff::default();
         loop {
             let mut events = std::pin::pin!(watcher(api.clone(), config.clone()));
             let mut listed = None;
-            while let Some(event) = events.next().await {
+            while let Ok(Some(event)) = tokio::time::timeout(SILENCE_MAX, events.next()).await {
                 match event {
                     Ok(event) => self.take(event, &mut listed, &mut pauses),
                     Err(error) => {

@@ -92,28 +92,28 @@ async fn live(
     kind: &str,
     manifests: &[&Manifest],
 ) -> Result<HashMap<Id, Value>, CallError> {
-    let account = job.account();
+    let account = &job.target.account;
     let labels = format!("{PROFILE_LABEL}={}", job.key.name);
-    let place = Place::named(api_version, kind, &job.key.namespace, "");
+    let place = Place::named(api_version, kind, &job.target.namespace, "");
     // A list of one object costs more than the object.
     if manifests.len() > 1 {
         let both = |object: Value| {
             let object = with_kind(object, api_version, kind);
             Id::of(&object).map(|id| (id, object))
         };
-        match job.operator.writer.list(&account, &place, &labels, both).await {
+        match job.target.writer.list(account, &place, &labels, both).await {
             Ok(objects) => return Ok(objects.into_iter().flatten().collect()),
             Err(error) if error.is_forbidden() => {}
             Err(error) => return Err(error),
         }
     }
-    each(job, &account, manifests).await
+    each(job, account, manifests).await
 }
 
 async fn each(job: &Job, account: &Account, manifests: &[&Manifest]) -> Result<HashMap<Id, Value>, CallError> {
     let mut live = HashMap::new();
     for manifest in manifests {
-        if let Some(object) = job.operator.writer.get(account, &place(&manifest.id)).await? {
+        if let Some(object) = job.target.writer.get(account, &place(&manifest.id)).await? {
             live.insert(manifest.id.clone(), object);
         }
     }

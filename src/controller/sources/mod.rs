@@ -14,6 +14,7 @@ mod keys;
 mod leave;
 mod prepare;
 mod repositories;
+mod target;
 mod trouble;
 mod values;
 mod verify;
@@ -27,11 +28,13 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use self::leave::Withdrawals;
 use self::{
     access::Access,
     deliver::{Delivery, Slot},
     keys::Keys,
     repositories::Following,
+    target::Target,
     values::Known,
     work::{Job, Loaded},
 };
@@ -41,7 +44,7 @@ use crate::{
     api::{
         SYNC_ANNOTATION,
         condition::{ConditionReason, ConditionStatus, ConditionType},
-        profile::{Profile, Target},
+        profile::Profile,
         source::{DriftPolicy, Source, SourceDeletion, SourceStatus},
     },
     cluster::{bring::Turn, store::Key, write::Account},
@@ -77,6 +80,8 @@ struct Memory {
     /// The keys to what SOPS encrypted.
     keys: Option<Keys>,
     following: Option<Following>,
+    /// The kubeconfig of another cluster.
+    remote: Option<target::Known>,
     /// What is done about what somebody else changes.
     drift: Option<DriftPolicy>,
     /// The request by annotation, and the look that it asked for.
@@ -100,7 +105,9 @@ pub struct Sources {
     /// What is followed.
     pub repositories: Repositories,
     /// Who changed what.
-    pub touched: Touched,
+    pub touched: Arc<Touched>,
+    /// Objects in other clusters that go with their Profile.
+    withdrawals: Withdrawals,
     memories: Mutex<HashMap<Key, Memory>>,
 }
 
@@ -133,13 +140,14 @@ struct Begin {
     memory: Memory,
     step: Step,
     found: Option<Found>,
+    target: Target,
     job: Option<Job>,
 }
 
 impl Sources {
     /// None yet.
     pub fn new(repositories: Repositories) -> Self {
-        Self { repositories, touched: Touched::default(), memories: Mutex::default() }
+        Self { repositories, touched: Arc::default(), withdrawals: Withdrawals::default(), memories: Mutex::default() }
     }
 
     /// Drops everything about a Profile that is gone, or has no source any more. Says whether something may have been under way.
@@ -147,6 +155,12 @@ impl Sources {
         let memory = self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.touched.forget(key);
         if memory.is_some_and(|memory| memory.running.is_some()) { Left::Work } else { Left::Nothing }
+    }
+
+    /// Drops everything about a Profile that is not there any more.
+    pub fn gone(&self, key: &Key) {
+        self.forget(key);
+        self.withdrawals.forget(key);
     }
 
     fn take(&self, key: &Key) -> Memory {
@@ -168,6 +182,8 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let tip = memory.following.as_ref().map(Following::tip).unwrap_or_default();
     let request = request(profile, &mut memory, before.handled_request.as_deref());
     let settings = settings(profile, source, &memory);
+    let target = Target::of(operator, key, profile, memory.remote.as_ref());
+    let touched = &target.touched;
     let delivery = memory.slot.take();
     let found = delivery.map(|Delivery { found, loaded, turn }| {
         memory.fresh = loaded.or(memory.fresh.take());
@@ -175,11 +191,11 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
         found
     });
     if memory.drift.replace(source.drift).is_some_and(|before| before != source.drift) {
-        operator.sources.touched.again(key);
+        touched.again(key);
     }
     let suspects = match source.drift {
         DriftPolicy::Ignore => Suspects::None,
-        _ if memory.loaded.is_some() && operator.sources.touched.has(key, now) => Suspects::Some,
+        _ if memory.loaded.is_some() && touched.has(key, now) => Suspects::Some,
         _ => Suspects::None,
     };
     let seen = Seen {
@@ -200,16 +216,17 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let is_urgent = step.is_urgent(&stored) || u128::from(silent) >= silence.as_millis();
     let next = next(&step, &seen, (!is_urgent && step.status != stored).then_some(silence));
     let values = memory.values.as_ref().and_then(|values| values.due(source));
-    let next = [next, values, operator.sources.touched.wake(key, now)].into_iter().flatten().min();
+    let remote = memory.remote.as_ref().map(|remote| remote.due(source));
+    let next = [next, values, remote, touched.wake(key, now)].into_iter().flatten().min();
     let event = words::event(&before, &step.status);
     let status = step.status.clone();
-    let job = step.action.is_some().then(|| job(operator, key, (profile, source), &memory, &step));
+    let job = step.action.is_some().then(|| job(operator, key, (profile, source), &memory, &step, &target));
     if step.status == stored {
         memory.untold = None;
     } else if memory.untold.is_none() {
         memory.untold = Some(now);
     }
-    Half { status, conditions, is_urgent, next, event, begin: Begin { memory, step, found, job } }
+    Half { status, conditions, is_urgent, next, event, begin: Begin { memory, step, found, target, job } }
 }
 
 /// When to look again: when it is time, when what is missing may be there, or when a step has lasted long enough to be told.
@@ -235,16 +252,21 @@ async fn prepare(
         let message = format!("a Profile with a source has a name of at most {LABEL_MAX} characters: make another one");
         return Some(Trouble { reason: ConditionReason::InvalidSpec, message });
     }
-    let target = profile.spec.target.as_ref();
-    if target.is_some_and(|target| target.kubeconfig.is_some() || other_namespace(target, key)) {
-        let message = "spec.source is written to the Profile's own namespace, in this cluster: remove target.namespace and \
-                       target.kubeconfig, or make the Profile there";
-        return Some(Trouble { reason: ConditionReason::InvalidSpec, message: message.to_owned() });
+    if let Some(refused) = target::refused(key, profile) {
+        return Some(refused);
     }
     if let Some(missing) = account(operator, key, profile).await {
         return Some(missing);
     }
     let account = Account::Service { namespace: key.namespace.to_string(), name: account_name(profile) };
+    let known = (memory.remote.take(), asked(profile));
+    match target::Known::read(operator, key, (profile, source), known).await {
+        Ok(known) => memory.remote = known,
+        Err((known, trouble)) => {
+            memory.remote = known;
+            return Some(trouble);
+        }
+    }
     let access = match Access::read(operator, &account, (key, source), memory.access.take()).await {
         Ok(access) => access,
         Err(trouble) => {
@@ -266,10 +288,6 @@ async fn prepare(
         Err(trouble) => return Some(trouble),
     }
     dependency(operator, key, source)
-}
-
-fn other_namespace(target: &Target, key: &Key) -> bool {
-    target.namespace.as_deref().is_some_and(|namespace| namespace != &*key.namespace)
 }
 
 /// Who writes.
@@ -354,6 +372,7 @@ fn job(
     (profile, source): (&Profile, &Source),
     memory: &Memory,
     step: &Step,
+    target: &Target,
 ) -> Job {
     let following = memory.following.as_ref();
     Job {
@@ -364,7 +383,7 @@ fn job(
         identities: memory.keys.as_ref().map(Keys::identities).unwrap_or_default(),
         inventory: step.status.inventory.clone().unwrap_or_default(),
         loaded: if step.action == Some(Action::Correct) { memory.loaded.clone() } else { memory.fresh.clone() },
-        ..Job::of(operator, key, (profile, source))
+        ..Job::of(operator, key, (profile, source), target.clone())
     }
 }
 
@@ -379,7 +398,7 @@ pub enum Stored {
 
 /// Begins what was decided, once it is stored.
 pub fn done(operator: &Arc<Operator>, key: &Key, half: Half, stored: Stored) {
-    let Begin { mut memory, step, found, job } = half.begin;
+    let Begin { mut memory, step, found, target, job } = half.begin;
     if stored == Stored::No {
         // What was delivered is delivered again.
         if let Some(found) = found {
@@ -396,7 +415,7 @@ pub fn done(operator: &Arc<Operator>, key: &Key, half: Half, stored: Stored) {
     }
     if step.in_force == InForce::Fresh {
         memory.loaded.clone_from(&memory.fresh);
-        operator.sources.touched.want(key, memory.loaded.iter().flat_map(|loaded| loaded.ids()));
+        target.touched.want(key, memory.loaded.iter().flat_map(|loaded| loaded.ids()));
     }
     if !matches!(step.state.stage, Stage::Checking | Stage::Applying) {
         memory.turn = None;

@@ -67,16 +67,6 @@ impl From<GitError> for Halt {
     }
 }
 
-impl From<Unmade<GitError>> for Halt {
-    fn from(unmade: Unmade<GitError>) -> Self {
-        match unmade {
-            Unmade::Refused(problems) => problems.into(),
-            Unmade::Unread(error) => error.into(),
-            Unmade::Cluster(error) => error.into(),
-        }
-    }
-}
-
 impl From<Unverified> for Halt {
     fn from(unverified: Unverified) -> Self {
         match unverified {
@@ -113,7 +103,7 @@ async fn fetch_then_read(job: &Job) -> Result<(Prepared, Loaded, Turn), Halt> {
     let revision = Box::pin(fetch(job, remote, wanted)).await?;
     Box::pin(verify(job, remote, wanted)).await?;
     // A repository that is slow keeps nobody from their turn.
-    let turn = job.operator.bringer.turn().await;
+    let turn = job.target.bringer.turn().await;
     let (prepared, loaded) = Box::pin(read_commit(job, remote, &revision)).await?;
     Ok((prepared, loaded, turn))
 }
@@ -122,7 +112,8 @@ async fn read_commit(job: &Job, remote: &Remote, revision: &Revision) -> Result<
     let files = files(job, remote).await?;
     let all: Vec<Manifest> = files.values().flat_map(|(_, manifests)| manifests.iter().cloned()).collect();
     let scopes = scopes(job, &all).await?;
-    let bounds = Bounds { namespace: &job.key.namespace, scopes: &scopes, allow_profiles: job.source.allow_profiles };
+    let bounds =
+        Bounds { namespace: &job.target.namespace, scopes: &scopes, allow_profiles: job.source.allow_profiles };
     let manifests = render::compose(all, &bounds)?;
     let inventory = read(job).await.map_err(Halt::Unreached)?;
     let Source { prune, allow_empty, allow_profiles, .. } = job.source;
@@ -151,8 +142,9 @@ async fn read_commit(job: &Job, remote: &Remote, revision: &Revision) -> Result<
         inventory,
         asked: std::sync::Mutex::default(),
     };
+    let outlook = job.target.outlook(&job.operator, &job.key);
     for (api_version, kind) in render::kinds(&loaded.manifests) {
-        job.operator.sources.touched.watch(&job.operator, &api_version, &kind).await;
+        job.target.touched.watch(&outlook, &api_version, &kind).await;
     }
     Ok((prepared, loaded))
 }
@@ -175,22 +167,27 @@ async fn files(job: &Job, remote: &Remote) -> Result<Read, Halt> {
         settings: &settings,
         helm: job.source.helm.as_ref(),
         name: &job.key.name,
-        namespace: &job.key.namespace,
+        namespace: &job.target.namespace,
         known: known.map(|loaded| &loaded.files),
         tools: Tools {
             renderers: &job.operator.renderers,
-            capabilities: &job.operator.capabilities,
-            client: job.operator.writer.client(),
+            capabilities: &job.target.capabilities,
+            client: job.target.writer.client(),
         },
     };
-    Ok(manifests::read(&wish).await?)
+    manifests::read(&wish).await.map_err(|unmade| match unmade {
+        Unmade::Refused(problems) => problems.into(),
+        Unmade::Unread(error) => error.into(),
+        Unmade::Cluster(error) => Halt::Unreached(job.target.unreached(&error)),
+    })
 }
 
 /// Where the objects of all kinds live.
 async fn scopes(job: &Job, manifests: &[Manifest]) -> Result<Scopes, Halt> {
     let mut scopes = Scopes::default();
     for (api_version, kind) in render::kinds(manifests) {
-        match job.operator.bringer.is_namespaced(&api_version, &kind).await? {
+        let found = job.target.bringer.is_namespaced(&api_version, &kind).await;
+        match found.map_err(|error| Halt::Unreached(job.target.unreached(&error)))? {
             Some(true) => scopes.insert(&api_version, &kind, Scope::Namespaced),
             Some(false) => scopes.insert(&api_version, &kind, Scope::Cluster),
             None => {}

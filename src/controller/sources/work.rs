@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::value::RawValue;
 
-use super::{account_name, apply, correct, deliver::Delivery, health, prepare};
+use super::{account_name, apply, correct, deliver::Delivery, health, prepare, target::Target};
 use crate::{
     api::{
         condition::ConditionReason,
@@ -49,8 +49,10 @@ pub struct Job {
     pub key: Key,
     /// Its uid.
     pub owner: String,
-    /// The name of the service account that writes.
+    /// The name of the service account that reads what is needed here.
     pub account: String,
+    /// Where the objects are.
+    pub target: Target,
     /// The source.
     pub source: Source,
     /// The repository and what of it is wanted.
@@ -112,13 +114,14 @@ impl Loaded {
 
 impl Job {
     /// For a Profile as it stands, with nothing that is fetched or was read.
-    pub fn of(operator: &Arc<Operator>, key: &Key, (profile, source): (&Profile, &Source)) -> Self {
+    pub fn of(operator: &Arc<Operator>, key: &Key, (profile, source): (&Profile, &Source), target: Target) -> Self {
         let status = profile.status.as_ref().and_then(|status| status.source.as_ref());
         Self {
             operator: Arc::clone(operator),
             key: key.clone(),
             owner: profile.metadata.uid.clone().unwrap_or_default(),
             account: account_name(profile),
+            target,
             source: source.clone(),
             repository: None,
             commit: String::new(),
@@ -130,7 +133,7 @@ impl Job {
         }
     }
 
-    /// Who writes.
+    /// Who reads Secrets here, and keeps the inventory.
     pub fn account(&self) -> Account {
         Account::Service { namespace: self.key.namespace.to_string(), name: self.account.clone() }
     }
@@ -142,7 +145,7 @@ impl Job {
 
     /// An object as it is sent.
     pub fn text(&self, manifest: &Manifest) -> Box<RawValue> {
-        let scaled = self.operator.sources.touched.sight(&self.key, &manifest.id).is_some_and(|sight| sight.scaled);
+        let scaled = self.target.touched.sight(&self.key, &manifest.id).is_some_and(|sight| sight.scaled);
         let replicas = if scaled { Replicas::Scaled } else { Replicas::Wanted };
         // The text of a value is always JSON.
         RawValue::from_string(self.whose().sent(manifest, replicas).to_string()).unwrap_or_default()
@@ -164,7 +167,7 @@ pub async fn carry_out(action: Action, job: Job) -> Delivery {
         (Action::Apply, Some(loaded)) => Box::pin(apply::apply(&job, &loaded)).await,
         (Action::Look, Some(loaded)) => match health::look(&job, &loaded).await {
             Ok(health) => Found::Health(Box::new(health)),
-            Err(error) => Found::Unreached(unreached(&error)),
+            Err(error) => Found::Unreached(job.target.unreached(&error)),
         },
         (Action::Prune, Some(loaded)) => Box::pin(apply::prune(&job, &loaded)).await,
         (Action::Correct, Some(loaded)) => Box::pin(correct::correct(&job, &loaded)).await,

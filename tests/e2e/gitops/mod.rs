@@ -3,10 +3,12 @@
 mod differences;
 mod drift;
 mod encrypted;
+mod far;
 mod forge;
 mod interrupted;
 mod leave;
 mod order;
+mod remote;
 mod rendered;
 mod rollouts;
 mod trust;
