@@ -66,12 +66,26 @@ pub async fn one(session: &Session, kind: Kind, name: &str) -> anyhow::Result<Dy
 /// # Errors
 /// They cannot be asked for; the message says what to do.
 pub async fn all(session: &Session, kind: Kind, everywhere: Everywhere) -> anyhow::Result<Vec<DynamicObject>> {
+    list(session, kind, everywhere).await.map_err(|error| explain(error, session, kind, ""))
+}
+
+/// As [`all`], and none where the cluster does not know the kind.
+///
+/// # Errors
+/// They cannot be asked for.
+pub async fn any(session: &Session, kind: Kind, everywhere: Everywhere) -> anyhow::Result<Vec<DynamicObject>> {
+    match list(session, kind, everywhere).await {
+        Err(error) if error.is_absent() => Ok(Vec::new()),
+        found => found.map_err(|error| explain(error, session, kind, "")),
+    }
+}
+
+async fn list(session: &Session, kind: Kind, everywhere: Everywhere) -> Result<Vec<DynamicObject>, CallError> {
     let api = match everywhere {
         Everywhere::No => api(session, kind),
         Everywhere::Yes => Api::all_with(session.client.clone(), &kind.resource()),
     };
-    let list = ask(api.list(&ListParams::default())).await.map_err(|error| explain(error, session, kind, ""))?;
-    let mut items = list.items;
+    let mut items = ask(api.list(&ListParams::default())).await?.items;
     items.sort_by_key(|object| (object.metadata.namespace.clone(), object.metadata.name.clone()));
     Ok(items)
 }

@@ -83,6 +83,8 @@ pub struct Manifest {
     pub digest: String,
     /// Whether values of Secrets may stand in it, although it is none: what others say of it may quote them.
     pub confidential: bool,
+    /// Where values stand that were decrypted: the keys that lead to each, with a number for a place in a list.
+    pub sealed: Vec<Vec<String>>,
     /// Canonical JSON without `metadata.namespace`.
     text: Arc<str>,
 }
@@ -101,7 +103,8 @@ impl Manifest {
             metadata.remove("namespace");
         }
         let text = canonical(&object);
-        Self { id, file, line, digest: encode(&text, DIGEST_LENGTH), confidential: false, text: text.into() }
+        let digest = encode(&text, DIGEST_LENGTH);
+        Self { id, file, line, digest, confidential: false, sealed: Vec::new(), text: text.into() }
     }
 
     /// What is sent to the API server, as canonical JSON. The namespace is not in it: it stands in the address.

@@ -137,12 +137,40 @@ fn decrypted(path: &str, opened: Vec<Opened>) -> Result<Vec<Manifest>, Vec<Probl
 /// # Errors
 /// It is none, or none that can be written.
 pub(super) fn uncovered(document: Document, sealed: Option<Document>, file: &Arc<str>) -> Result<Manifest, Problem> {
+    let mut different = Vec::new();
+    if let Some(sealed) = &sealed {
+        differences(&document.value, &sealed.value, &mut Vec::new(), &mut different);
+    }
     let mut plain = manifest(document, file)?;
     if let Some(sealed) = sealed {
         plain.digest = manifest(sealed, file)?.digest;
         plain.confidential = true;
+        plain.sealed = different;
     }
     Ok(plain)
+}
+
+/// The places at which two values of one shape are not the same.
+fn differences(one: &Value, other: &Value, at: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    let mut within = |key: String, one: &Value, other: &Value| {
+        at.push(key);
+        differences(one, other, at, found);
+        at.pop();
+    };
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            for (key, value) in one {
+                within(key.clone(), value, other.get(key).unwrap_or(&Value::Null));
+            }
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            for (index, value) in one.iter().enumerate() {
+                within(index.to_string(), value, other.get(index).unwrap_or(&Value::Null));
+            }
+        }
+        _ if one != other => found.push(at.clone()),
+        _ => {}
+    }
 }
 
 /// All that went well, or all that did not.

@@ -65,7 +65,7 @@ pub enum ContainError {
     #[error("what may be opened cannot be limited")]
     Files(#[from] RulesetError),
     /// The program does not start.
-    #[error("the program does not start")]
+    #[error("the program does not start (it has to be a single file that needs no other, as its project releases it)")]
     Start(#[source] io::Error),
 }
 

@@ -246,7 +246,9 @@ impl<R: Reader> Task<'_, R> {
             RunError::Failed { said } => {
                 output::failure(&said, &run, needs.closure.entries().map(|entry| entry.path.as_str()))
             }
-            RunError::Absent { .. } => Problem::new(&self.root, 1, renderer::NOT_AVAILABLE, error.to_string()),
+            RunError::Absent { .. } | RunError::NotInstalled { .. } => {
+                Problem::new(&self.root, 1, renderer::NOT_AVAILABLE, error.to_string())
+            }
             other => {
                 Problem::new(&self.root, 0, renderer::FAILED, format!("{}: {}", self.program.file(), other.words()))
             }

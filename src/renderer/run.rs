@@ -2,10 +2,10 @@
 
 use std::{
     collections::HashMap,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::File,
     io::{self, BufRead, BufReader},
-    os::unix::process::ExitStatusExt,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::Arc,
@@ -54,6 +54,18 @@ pub enum RunError {
         /// Where it was looked for.
         directory: String,
     },
+    /// Whoever calls a command does not have the program.
+    #[error(
+        "there is no {program} {place}: install {program} {major}, or name a directory that has it with --renderers"
+    )]
+    NotInstalled {
+        /// The program.
+        program: &'static str,
+        /// Its version.
+        major: u64,
+        /// Where it was looked for.
+        place: String,
+    },
     /// The program could not be contained, so it was not started.
     #[error("it was not started, because it could not be contained: {0}")]
     NotContained(String),
@@ -90,20 +102,60 @@ pub struct Order {
     pub arguments: Vec<OsString>,
 }
 
-/// The programs of an operator.
+/// Where programs are.
+#[derive(Debug)]
+enum Home {
+    /// In a directory of the operator.
+    Operator(PathBuf),
+    /// In a directory that somebody named.
+    Named(PathBuf),
+    /// In one of the directories of a PATH.
+    Path(Vec<PathBuf>),
+}
+
+/// The programs of an operator, or of somebody who calls a command.
 #[derive(Debug)]
 pub struct Renderers {
     own: PathBuf,
-    directory: PathBuf,
+    home: Home,
     scratch: PathBuf,
     turns: Arc<Semaphore>,
     known: Mutex<HashMap<Program, String>>,
 }
 
 impl Renderers {
-    /// The programs in a directory. `own` is this program, and `scratch` where directories for runs are made.
+    /// The programs of an operator, in a directory. `own` is this program, and `scratch` where directories for runs are made.
     pub fn new(own: PathBuf, directory: PathBuf, scratch: PathBuf) -> Self {
-        Self { own, directory, scratch, turns: Arc::new(Semaphore::new(AT_ONCE)), known: Mutex::default() }
+        Self::at(own, Home::Operator(directory), scratch)
+    }
+
+    /// The programs in a directory that somebody named.
+    pub fn named(own: PathBuf, directory: PathBuf, scratch: PathBuf) -> Self {
+        Self::at(own, Home::Named(directory), scratch)
+    }
+
+    /// The programs in a PATH. Directories in it that are relative are left out: what is in them is a matter of where one stands.
+    pub fn in_path(own: PathBuf, path: &OsStr, scratch: PathBuf) -> Self {
+        let directories = std::env::split_paths(path).filter(|directory| directory.is_absolute()).collect();
+        Self::at(own, Home::Path(directories), scratch)
+    }
+
+    fn at(own: PathBuf, home: Home, scratch: PathBuf) -> Self {
+        Self { own, home, scratch, turns: Arc::new(Semaphore::new(AT_ONCE)), known: Mutex::default() }
+    }
+
+    /// The programs that were asked for so far.
+    pub async fn used(&self) -> Vec<Program> {
+        self.known.lock().await.keys().copied().collect()
+    }
+
+    /// What a program says of its version.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn version(&self, program: Program) -> Result<String, RunError> {
+        let arguments = program.question().iter().map(OsString::from).collect();
+        self.run(Order { program, files: Vec::new(), arguments }).await
     }
 
     /// The digest of a program: another version is another program.
@@ -143,11 +195,22 @@ impl Renderers {
         outcome.map_err(|error| error.without(&cleaned))
     }
 
+    /// The file of a program, without links: only the file itself can be opened when it runs.
     fn path(&self, program: Program) -> Result<PathBuf, RunError> {
-        self.directory
-            .join(program.file())
-            .canonicalize()
-            .map_err(|_| RunError::Absent { program: program.file(), directory: self.directory.display().to_string() })
+        let (name, major) = (program.file(), program.major());
+        let within = |directory: &PathBuf| directory.join(name).canonicalize();
+        let absent = |place| RunError::NotInstalled { program: name, major, place };
+        match &self.home {
+            Home::Operator(directory) => within(directory)
+                .map_err(|_| RunError::Absent { program: name, directory: directory.display().to_string() }),
+            Home::Named(directory) => {
+                within(directory).map_err(|_| absent(format!("in the directory {}", directory.display())))
+            }
+            Home::Path(directories) => {
+                let mut found = directories.iter().filter_map(|directory| within(directory).ok());
+                found.find(|path| is_program(path)).ok_or_else(|| absent("in the PATH".to_owned()))
+            }
+        }
     }
 
     async fn start(&self, (path, arguments): (&Path, Vec<OsString>), scratch: &Scratch) -> Result<String, RunError> {
@@ -201,6 +264,11 @@ impl RunError {
             other => other,
         }
     }
+}
+
+/// Whether a file can be started.
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 /// The beginning of what was complained of. The rest is listened to as well: it may be a warning of a program that goes on.

@@ -16,17 +16,17 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Config, Resource, ResourceExt,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     config::AuthInfo,
     core::ObjectMeta,
 };
-use landfall::api::crd;
+use landfall::api::{SOURCE_FINALIZER, crd, profile::Profile};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
     helm::{CHART, HELMS, Release, run},
-    world::{World, available},
+    world::{World, available, install_definitions},
 };
 
 const EVERYTHING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chart/everything.yaml");
@@ -106,10 +106,10 @@ fn what_is_switched_off_is_not_rendered() {
     assert!(optional.iter().all(|kind| !kinds.contains(*kind)), "{kinds:?}");
     let off = json!({
         "crds": {"install": false}, "serviceAccount": {"create": false, "name": "other"},
-        "metrics": {"service": {"enabled": false}}, "gitops": {"webhooks": {"service": {"enabled": false}}}, "replicas": 2, "podDisruptionBudget": {"enabled": false},
+        "metrics": {"service": {"enabled": false}}, "gitops": {"webhooks": {"service": {"enabled": false}}}, "uninstallHook": {"enabled": false}, "replicas": 2, "podDisruptionBudget": {"enabled": false},
     });
     let (kinds, _) = kinds_and_actors(&off);
-    for kind in ["CustomResourceDefinition", "ServiceAccount", "Service", "PodDisruptionBudget"] {
+    for kind in ["CustomResourceDefinition", "ServiceAccount", "Service", "PodDisruptionBudget", "Job"] {
         assert!(!kinds.contains(kind), "{kind}");
     }
     let error = run("helm", &[&RELEASE[..], &["--set", "serviceAccount.create=false"]].concat(), "").unwrap_err();
@@ -213,6 +213,52 @@ async fn install_and_uninstall(helm: &'static str, test: &str) {
         assert_eq!(kept.annotations()["helm.sh/resource-policy"], "keep");
         assert_eq!(kept.metadata.deletion_timestamp, None);
     }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_helm_uninstalled_it_no_profile_waits_for_the_operator_that_is_gone() {
+    let (world, elsewhere) = (World::new("chart-hook").await, World::new("chart-hook-other").await);
+    install_definitions(&world.client).await;
+    let profile = "{apiVersion: landfall.dev/v1alpha1, kind: Profile, metadata: {name: production, finalizers: [landfall.dev/source]}, \
+                   spec: {environment: production, source: {deletionPolicy: Delete, prune: true, \
+                   git: {url: 'https://git.landfall.invalid/shop.git'}}}}";
+    elsewhere.apply(profile).await;
+    world.apply(&profile.replace(", finalizers: [landfall.dev/source]", "")).await;
+    world
+        .apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: one, labels: {landfall.dev/profile: production}}}")
+        .await;
+    // As an operator leaves it that has brought the object.
+    let uid = world.api::<ConfigMap>().get("one").await.unwrap().uid().unwrap();
+    let entry = format!("v1 ConfigMap {}/one 0123456789abcdefghij {uid}", world.namespace);
+    let status = json!({"status": {"source": {"inventory": {"count": 1, "entries": [entry]}}}});
+    let profiles: Api<Profile> = world.api();
+    profiles.patch_status("production", &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
+
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": world.namespace}});
+    let values = json!({
+        "namespaces": [world.namespace], "watchNamespaces": [world.namespace], "admission": {"namespaceSelector": selector},
+    });
+    let release = Release::install("helm", &world, "", &values);
+    leader(&world, &release.full_name()).await;
+    let held =
+        |profile: Option<&Profile>| profile.is_some_and(|one| one.finalizers().contains(&SOURCE_FINALIZER.to_owned()));
+    world.wait_for::<Profile, _>("production", held).await;
+    release.uninstall();
+
+    assert!(!held(Some(&profiles.get("production").await.unwrap())), "it is let go");
+    let others: Api<Profile> = elsewhere.api();
+    assert!(held(Some(&others.get("production").await.unwrap())), "what this operator does not watch is not its own");
+    drop(profiles.delete("production", &DeleteParams::default()).await.unwrap());
+    world.wait_for::<Profile, _>("production", |profile: Option<&Profile>| profile.is_none()).await;
+    assert_eq!(world.api::<ConfigMap>().get("one").await.unwrap().uid(), Some(uid), "what was brought stays");
+    let made_for_it = [of_release::<ClusterRole>(&world).await, of_release::<ClusterRoleBinding>(&world).await];
+    assert_eq!(made_for_it.concat(), [""; 0]);
+    let accounts = world.api::<ServiceAccount>().list(&ListParams::default()).await.unwrap();
+    assert!(accounts.iter().all(|account| !account.name_any().ends_with("-uninstall")));
+    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    others.patch("production", &PatchParams::default(), &free).await.unwrap();
+    elsewhere.end().await;
     world.end().await;
 }
 

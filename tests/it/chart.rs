@@ -127,6 +127,7 @@ fn a_misspelt_value_or_one_of_another_kind_is_refused() {
         ("/networkPolicy/apiServer/ports", json!([])),
         ("/image/repository", json!("")),
         ("/podLabels", json!({"a": 1})),
+        ("/uninstallHook/enabled", json!("yes")),
         ("/gitops/mirrors/sizeLimit", json!("much")),
         ("/gitops/watch", json!([{"group": "", "resources": []}])),
         ("/gitops/watch", json!([{"group": "*", "resources": ["configmaps"]}])),
@@ -315,6 +316,47 @@ fn the_operator_itself_writes_status_events_its_lease_and_records_and_nothing_el
         {
             assert_eq!(role["rules"].as_array().unwrap().len(), 1);
             assert_eq!(role["rules"][0]["resourceNames"], json!([DEFAULT_SERVICE_ACCOUNT]));
+        }
+    }
+}
+
+#[test]
+fn the_hook_of_an_uninstallation_may_let_profiles_go_where_the_operator_was_and_nothing_else() {
+    for (golden, watched) in GOLDENS.iter().zip([None, Some("shop,bank")]) {
+        let objects = objects(golden);
+        let name = "landfall-uninstall";
+        let job = one(&objects, "Job", name);
+        let mut arguments = vec!["uninstall".to_owned(), "--lease=landfall-system/landfall".to_owned()];
+        arguments.extend(watched.map(|watched| format!("--watch-namespace={watched}")));
+        assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["args"], json!(arguments));
+        assert_eq!(job["spec"]["template"]["spec"]["serviceAccountName"], name);
+        let operator = &one(&objects, "Deployment", "landfall")["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["image"], operator["image"]);
+
+        let mut places = BTreeMap::new();
+        for role in roles_of(&objects, name) {
+            let words: BTreeSet<_> =
+                rights(role).into_iter().map(|(_, resource, verb)| format!("{verb} {resource}")).collect();
+            let namespace = role["metadata"]["namespace"].as_str().unwrap_or_default();
+            places.insert(namespace.to_owned(), words.into_iter().collect::<Vec<_>>().join(", "));
+        }
+        let (leases, profiles) = ("get leases, list leases", "get profiles, list profiles, patch profiles");
+        let both = "get leases, get profiles, list leases, list profiles, patch profiles";
+        let expected = match watched {
+            None => vec![("", both)],
+            Some(_) => vec![("", leases), ("bank", profiles), ("shop", profiles)],
+        };
+        let places: Vec<_> = places.iter().map(|(place, words)| (place.as_str(), words.as_str())).collect();
+        assert_eq!(places, expected);
+
+        let mine: Vec<_> = objects.iter().filter(|object| object["metadata"]["name"] == name).collect();
+        assert_eq!(mine.len(), if watched.is_some() { 8 } else { 4 });
+        for object in mine {
+            let annotations = &object["metadata"]["annotations"];
+            assert_eq!(annotations["helm.sh/hook"], "post-delete", "the operator would write the finalizer again");
+            assert_eq!(annotations["helm.sh/hook-delete-policy"], "before-hook-creation,hook-succeeded");
+            let weight = if object["kind"] == "Job" { Value::Null } else { json!("-1") };
+            assert_eq!(annotations["helm.sh/hook-weight"], weight, "what the Job needs is there before it");
         }
     }
 }

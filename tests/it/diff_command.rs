@@ -287,12 +287,181 @@ fn an_empty_directory_is_refused_unless_the_profile_allows_it() {
     assert!(code == 1 && out.ends_with("0 created, 0 changed, 2 deleted\n"), "{out}");
 }
 
+/// A program that prints a text, whatever it is told. It needs no other file, so that it runs as contained as real ones.
+#[cfg(target_arch = "x86_64")]
+fn program(text: &str) -> Vec<u8> {
+    const BASE: u64 = 0x40_0000;
+    const HEADERS: u64 = 64 + 56;
+    // write(1, text, length), exit(0)
+    let code = [
+        &[0xb8, 1, 0, 0, 0, 0xbf, 1, 0, 0, 0, 0x48, 0x8d, 0x35, 16, 0, 0, 0, 0xba][..],
+        &u32::try_from(text.len()).unwrap().to_le_bytes(),
+        &[0x0f, 5, 0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 5],
+        text.as_bytes(),
+    ]
+    .concat();
+    let size = HEADERS + code.len() as u64;
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    for word in [BASE + HEADERS, 64, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(b"\0\0\0\0\x40\0\x38\0\x01\0\0\0\0\0\0\0\x01\0\0\0\x05\0\0\0");
+    for word in [0, BASE, BASE, size, size, 0x1000] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(code);
+    file
+}
+
+/// A directory with a program of this name that prints a text.
+#[cfg(target_arch = "x86_64")]
+fn programs(name: &str, text: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = scratch(&format!("programs-{name}-{}", text.len()));
+    fs::create_dir_all(&directory).unwrap();
+    let file = directory.join(name);
+    fs::write(&file, program(text)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    directory
+}
+
 #[test]
-fn a_kustomization_is_not_rendered_here_and_the_remedy_is_named() {
-    let desk = Desk::new("kustomization");
-    desk.file("production/kustomization.yaml", "resources: [one.yaml]\n");
+fn a_program_that_is_missing_is_named_with_the_remedy_and_what_is_refused_is_refused_without_it() {
+    let desk = Desk::new("no-kustomize");
+    desk.file("production/kustomization.yaml", "resources:\n- one.yaml\n");
     let said = desk.trouble();
-    assert!(said.contains("kustomization.yaml") && said.contains("kubectl diff --server-side"), "{said}");
+    let words = "error: production/kustomization.yaml:1: there is no kustomize in the PATH: install kustomize 5, or name a \
+                 directory that has it with --renderers (RendererNotAvailable)\n";
+    assert_eq!(said, words);
+    let (code, _, err) = run(desk.command().args(["--renderers", "/nowhere"]));
+    assert!(code == 2 && err.contains("there is no kustomize in the directory /nowhere: install kustomize 5"), "{err}");
+
+    desk.file("production/kustomization.yaml", "resources:\n- one.yaml\n- https://git.example.test/x.git\n");
+    let said = desk.trouble();
+    assert!(said.starts_with("error: production/kustomization.yaml:3: nothing is fetched from elsewhere"), "{said}");
+    desk.file("production/kustomization.yaml", "resources:\n- ../../outside\n");
+    assert!(desk.trouble().contains("production/kustomization.yaml:2: this leads out of the repository"));
+    desk.file("production/kustomization.yaml", "resources: [one.yaml]\n");
+    desk.cluster.edit(PROFILE, |profile| profile["spec"]["source"]["helm"] = json!({"releaseName": "shop"}));
+    assert!(desk.trouble().contains("spec.source.helm is for charts, and this is a kustomization"));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_kustomize_and_helm_make_is_compared_and_another_version_is_named() {
+    let desk = Desk::new("made");
+    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: made}\ndata: {a: b}\n";
+    desk.file("production/kustomization.yaml", "resources: [../base]\n");
+    desk.file("base/kustomization.yaml", "resources: [a.yaml]\n");
+    desk.file("base/a.yaml", &text("a", "1"));
+    let made = |path: &Path| run(desk.command().env("PATH", path));
+    let (code, out, err) = made(&programs("kustomize", &format!("# v5.8.1\n{object}")));
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    assert!(
+        out.contains("ConfigMap shop/made is created") && out.ends_with("1 created, 0 changed, 2 deleted\n"),
+        "{out}"
+    );
+    let (code, _, err) = made(&programs("kustomize", &format!("# an older one, v4.5.7\n{object}")));
+    let words =
+        "note: this is kustomize v4.5.7, and the operator has version 5: it may make something else of these files\n";
+    assert_eq!((code, err.as_str()), (1, words));
+    let (code, _, err) = made(&programs("kustomize", &object.replace("v1", "w1")));
+    assert!(
+        code == 2 && err.contains("note: the version of kustomize cannot be told; the operator has version 5"),
+        "{err}"
+    );
+
+    fs::remove_file(desk.root.join("production/kustomization.yaml")).unwrap();
+    desk.file("production/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\n");
+    desk.file("production/templates/a.yaml", object);
+    let helm = programs("helm", &format!("# v4.1.0\n---\n# Source: shop/templates/a.yaml\n{object}"));
+    let helm = helm.to_str().unwrap();
+    let (code, _, err) = run(desk.command().args(["--renderers", helm]));
+    assert!(code == 2 && err.contains("HTTP 404"), "charts are told of the cluster: {err}");
+    let version = json!({
+        "major": "1", "minor": "36", "gitVersion": "v1.36.1", "gitCommit": "", "gitTreeState": "", "buildDate": "",
+        "goVersion": "", "compiler": "", "platform": "",
+    });
+    desk.cluster.put("/version", version);
+    let (code, out, err) = run(desk.command().args(["--renderers", helm]));
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    assert!(out.contains("ConfigMap shop/made is created"), "{out}");
+}
+
+#[test]
+fn what_git_ignores_in_a_working_copy_is_in_no_commit() {
+    let desk = Desk::new("ignored");
+    desk.keep_old();
+    let repository = git2::Repository::init(&desk.root).unwrap();
+    desk.file(".gitignore", "drafts/\n*.local.yaml\n");
+    desk.file("production/drafts/bad.yaml", "not: [even yaml");
+    desk.file("production/my.local.yaml", "not: [even yaml");
+    assert_eq!(desk.diff().0, 0, "{}", desk.diff().2);
+    // What is tracked is in the next commit all the same.
+    let mut index = repository.index().unwrap();
+    index.add_path(Path::new("production/drafts/bad.yaml")).unwrap();
+    index.write().unwrap();
+    assert!(desk.trouble().starts_with("error: production/drafts/bad.yaml:1: "));
+}
+
+/// The content of a file that SOPS itself made.
+fn vector(name: &str) -> String {
+    fs::read_to_string(format!("{}/tests/sops/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn what_sops_encrypted_is_compared_with_the_callers_key_or_the_profiles_and_never_shown() {
+    let desk = Desk::new("sops");
+    desk.keep_old();
+    desk.file("production/key.yaml", &vector("suffix.yaml"));
+    let said = desk.trouble();
+    assert!(said.contains("name a Secret with its age key") && said.contains("(DecryptionNotConfigured)"), "{said}");
+    desk.cluster.edit(PROFILE, |profile| {
+        profile["spec"]["source"]["decryption"] = json!({"secretRef": {"name": "age"}});
+    });
+    let said = desk.trouble();
+    for words in [
+        "set SOPS_AGE_KEY_FILE to a file",
+        "spec.source.decryption.secretRef",
+        "the Secret age: there is no such Secret in shop",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+
+    let file = |name: &str| format!("{}/tests/sops/{name}", env!("CARGO_MANIFEST_DIR"));
+    let with = |key: &str| run(desk.command().env("SOPS_AGE_KEY_FILE", key));
+    let (code, out, err) = with(&file("one.agekey"));
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    assert!(out.contains("+  open: not-secret\n+  password_secret: \"*** (after)\"\n"), "{out}");
+    let (code, _, err) = with(&file("two.agekey"));
+    assert!(code == 2 && err.contains("(DecryptionFailed)"), "{err}");
+    let (code, _, err) = with(&file("suffix.yaml"));
+    assert!(
+        code == 2 && err.contains("SOPS_AGE_KEY_FILE") && err.contains("line 1: this is no identity of age"),
+        "{err}"
+    );
+    assert!(with("/nowhere").2.contains("SOPS_AGE_KEY_FILE, /nowhere: No such file"));
+
+    let encoded = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, vector("one.agekey"));
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "age"}, "data": {"one.agekey": encoded}});
+    desk.cluster.put("/api/v1/namespaces/shop/secrets/age", secret);
+    let mut live = map("suffix", "x");
+    live["data"] = json!({"open": "not-secret", "password_secret": "suffix-secret"});
+    desk.cluster.put(&format!("{MAPS}/suffix"), live);
+    assert_eq!(desk.diff().0, 0, "{}", desk.diff().1);
+    desk.cluster.edit(&format!("{MAPS}/suffix"), |live| live["data"]["password_secret"] = json!("of-before"));
+    let (code, out, err) = desk.diff();
+    assert_eq!((code, err.as_str()), (1, ""));
+    assert!(
+        out.contains("-  password_secret: \"*** (before)\"\n+  password_secret: \"*** (after)\"\n")
+            && !out.contains("of-before")
+            && !out.contains("suffix-secret"),
+        "{out}"
+    );
+    desk.cluster.refuse("/secrets/age", 403);
+    assert!(desk.trouble().contains("HTTP 403"));
+    assert_eq!(with(&file("one.agekey")).0, 1, "whoever has the key does not need the Secret");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What becomes of objects when their Profile is deleted, and `landfall uninstall`.
 
+use std::{process::Stdio, sync::mpsc, thread, time::Duration};
+
 use landfall::{
     api::{SOURCE_FINALIZER, profile::Profile},
     gitops::leave::{Ground, Way, finalizers, waiting, way, without},
@@ -95,4 +97,75 @@ fn uninstall_lets_go_what_would_wait_and_leaves_all_else_alone() {
     cluster.refuse_writes("/production", 403);
     let (code, _, err) = run(&mut cluster.landfall(&["uninstall"]));
     assert!(code == 1 && err.contains("HTTP 403"), "{err}");
+}
+
+/// A Lease of an operator that watches a namespace, held by somebody or by nobody.
+fn lease(cluster: &FakeCluster, name: &str, watches: &str, holder: &str) {
+    let object = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": name, "namespace": "system", "labels": {"app.kubernetes.io/managed-by": "landfall"},
+                     "annotations": {"landfall.dev/watches": watches}},
+        "spec": {"holderIdentity": holder, "leaseDurationSeconds": 10, "leaseTransitions": 0},
+    });
+    cluster.put(&format!("/apis/coordination.k8s.io/v1/namespaces/system/leases/{name}"), object);
+}
+
+/// Renews a Lease until what comes back is dropped.
+fn renewed(cluster: &FakeCluster, name: &str) -> mpsc::Sender<()> {
+    let (stop, stopped) = mpsc::channel::<()>();
+    let path = format!("/apis/coordination.k8s.io/v1/namespaces/system/leases/{name}");
+    let cluster = cluster.clone();
+    thread::spawn(move || {
+        let mut count = 0;
+        while stopped.recv_timeout(Duration::from_millis(500)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            count += 1;
+            cluster.edit(&path, |lease| lease["spec"]["leaseTransitions"] = json!(count));
+        }
+    });
+    stop
+}
+
+#[test]
+fn uninstall_for_one_operator_waits_until_it_is_gone_and_leaves_alone_what_another_one_watches() {
+    let cluster = FakeCluster::start("uninstall-one");
+    let of = |namespace| put(&cluster, namespace, &[SOURCE_FINALIZER]);
+    let [own, shared, left, foreign] = ["shop", "kitchen", "cellar", "garden"].map(of);
+    lease(&cluster, "own", "shop,kitchen,cellar", "somebody");
+    lease(&cluster, "other", "kitchen", "another");
+    // Its process was killed.
+    lease(&cluster, "dead", "cellar", "nobody any more");
+    let (own_renewed, other_renewed) = (renewed(&cluster, "own"), renewed(&cluster, "other"));
+    let mut command = cluster.landfall(&["uninstall", "--lease", "system/own"]);
+    let command = command.args(["--watch-namespace", "shop,kitchen", "--watch-namespace", "cellar"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(cluster.written().len(), 0, "its operator still runs");
+    drop(own_renewed);
+    thread::sleep(Duration::from_secs(1));
+    lease(&cluster, "own", "shop,kitchen,cellar", "");
+    let output = child.wait_with_output().unwrap();
+    drop(other_renewed);
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
+    let expected = "another operator may look after some of them: its Lease is watched for a while\n\
+                    shop/production is let go\n\
+                    kitchen/production is left to the operator with the Lease system/other\n\
+                    cellar/production is let go\n\
+                    2 Profiles were let go; what their repositories brought stays\n";
+    assert_eq!(out, expected);
+    let held = |path: &str| cluster.object(path).unwrap()["metadata"]["finalizers"] == json!([SOURCE_FINALIZER]);
+    assert_eq!([held(&own), held(&shared), held(&left), held(&foreign)], [false, true, false, true]);
+
+    let (code, _, err) = run(&mut cluster.landfall(&["uninstall", "--lease", "own"]));
+    assert!(code == 2 && err.contains("write its namespace and its name"), "{err}");
+    let (code, _, _) = run(&mut cluster.landfall(&["uninstall", "-n", "shop", "--watch-namespace", "shop"]));
+    assert_eq!(code, 2, "both say which namespaces");
+}
+
+#[test]
+fn uninstall_finds_nothing_to_let_go_where_the_definitions_are_gone() {
+    let cluster = FakeCluster::start("uninstall-undefined");
+    cluster.refuse("/profiles", 404);
+    let (code, out, err) = run(&mut cluster.landfall(&["uninstall"]));
+    assert!(code == 0 && out.starts_with("0 Profiles were let go"), "{out}{err}");
 }

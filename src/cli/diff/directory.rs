@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use git2::{Index, Repository};
 
 use crate::gitops::{
     document::SIZE_MAX,
@@ -40,12 +41,15 @@ pub fn find(root: &Path, directory: &str) -> anyhow::Result<PathBuf> {
     Ok(at)
 }
 
-/// All paths below a directory, sorted. What is in directories whose name begins with a dot is never read, and left out.
+/// All paths below a directory of a working copy, sorted, but for what git itself keeps there, and what it is told to ignore: neither
+/// is in any commit.
 ///
 /// # Errors
-/// A directory cannot be read, a name is no text, or there is too much.
-pub fn list(top: &Path) -> anyhow::Result<Listing> {
-    let mut walk = Walk { top, open: vec![String::new()], entries: Vec::new(), seen: 0 };
+/// The directory is not there or cannot be read, a name is no text, or there is too much.
+pub fn list(root: &Path, directory: &str) -> anyhow::Result<Listing> {
+    let top = find(root, directory)?;
+    let ignored = Ignored::of(root, &top);
+    let mut walk = Walk { top: &top, ignored, open: vec![String::new()], entries: Vec::new(), seen: 0 };
     while let Some(directory) = walk.open.pop() {
         walk.directory(&directory)?;
     }
@@ -70,8 +74,36 @@ pub fn read(top: &Path, path: &str) -> anyhow::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// What git leaves out of a working copy; nothing where it is none.
+struct Ignored {
+    repository: Option<(Repository, Index)>,
+    /// The directory that is listed, from the root.
+    inside: PathBuf,
+}
+
+impl Ignored {
+    fn of(root: &Path, top: &Path) -> Self {
+        let repository = Repository::open(root).ok();
+        let repository = repository.and_then(|repository| repository.index().ok().map(|index| (repository, index)));
+        Self { repository, inside: top.strip_prefix(root).unwrap_or(Path::new("")).to_owned() }
+    }
+
+    /// Whether a path is left out: it is ignored, and nothing of it is tracked all the same.
+    fn has(&self, path: &str, kind: FileType) -> bool {
+        let Some((repository, index)) = &self.repository else { return false };
+        let path = self.inside.join(path);
+        // A directory is known by the slash behind it.
+        let path = if kind.is_dir() { path.join("") } else { path };
+        if !repository.is_path_ignored(&path).unwrap_or(false) {
+            return false;
+        }
+        if kind.is_dir() { index.find_prefix(&path).is_err() } else { index.get_path(&path, 0).is_none() }
+    }
+}
+
 struct Walk<'a> {
     top: &'a Path,
+    ignored: Ignored,
     /// Directories that are still to be read.
     open: Vec<String>,
     entries: Vec<Entry>,
@@ -93,19 +125,21 @@ impl Walk<'_> {
                 bail!("{path}: there are more than {ENTRIES_MAX} paths, or one has more than {PATH_MAX} bytes");
             }
             let kind = entry.file_type().with_context(|| format!("{} cannot be read", entry.path().display()))?;
-            self.take(path, kind, entry.metadata().map_or(0, |meta| meta.len()));
+            if !self.ignored.has(&path, kind) {
+                self.take(path, kind, entry.metadata().map_or(0, |meta| meta.len()));
+            }
         }
         Ok(())
     }
 
     /// Takes in what is no directory, and remembers what is one. What git has no word for, such as a socket, is in no commit.
     fn take(&mut self, path: String, kind: FileType, size: u64) {
-        let hidden = path.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
+        let is_gits = path.rsplit('/').next() == Some(".git");
         let is_repository = || self.top.join(&path).join(".git").symlink_metadata().is_ok();
         let kind = match kind {
+            _ if is_gits => return,
             kind if kind.is_symlink() => Kind::Link,
             kind if kind.is_file() => Kind::File,
-            kind if kind.is_dir() && hidden => return,
             kind if kind.is_dir() && is_repository() => Kind::Submodule,
             kind if kind.is_dir() => return self.open.push(path),
             _ => return,

@@ -7,39 +7,36 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use tempfile::TempDir;
 
 use super::directory;
 use crate::{
     api::source::{GitSource, Source},
-    cli::{
-        access::{Session, ask},
-        sync::report::short,
-        terminal::note,
+    cli::{access::Session, sync::report::short, terminal::note},
+    cluster::{
+        probe::forbidden::Forbidden,
+        secret::Secret,
+        write::{Account, Place, Writer},
     },
-    cluster::probe::forbidden::Forbidden,
     git::{
         mirror::{Limits, Mirrors, Remote, Wanted},
-        secret::Credentials,
+        secret::{Credentials, Way},
     },
     gitops::tree::{Entry, Listing},
+    renderer::reader::{Commit, Reader},
 };
 
 /// Where files are read.
 pub enum Files {
     /// A commit.
-    Commit(Box<Commit>),
+    Commit(Box<Fetched>),
     /// A working copy.
     Directory(PathBuf),
 }
 
 /// A commit that was fetched.
-pub struct Commit {
-    mirrors: Mirrors,
-    remote: Remote,
-    id: String,
+pub struct Fetched {
+    commit: Commit,
     /// Where it is kept. It goes with this.
     _scratch: TempDir,
 }
@@ -69,30 +66,23 @@ impl Files {
         let first = revision.message.lines().next().unwrap_or_default();
         let short = short(&id);
         note(&format!("{name}: {} is at {short}, {first}, by {}", wanted.words(), revision.author));
-        Ok(Self::Commit(Box::new(Commit { mirrors, remote, id, _scratch: scratch })))
+        Ok(Self::Commit(Box::new(Fetched { commit: Commit { mirrors, remote, id }, _scratch: scratch })))
     }
+}
 
-    /// The paths below a directory.
-    ///
-    /// # Errors
-    /// It is not there, or cannot be read.
-    pub async fn list(&self, directory: &str) -> anyhow::Result<Listing> {
+impl Reader for Files {
+    type Error = anyhow::Error;
+
+    async fn list(&self, directory: &str) -> anyhow::Result<Listing> {
         match self {
-            Self::Commit(commit) => Ok(commit.mirrors.list(&commit.remote, &commit.id, directory).await?),
-            Self::Directory(root) => directory::list(&directory::find(root, directory)?),
+            Self::Commit(fetched) => Ok(fetched.commit.list(directory).await?),
+            Self::Directory(root) => directory::list(root, directory),
         }
     }
 
-    /// The contents of some of them, in their order.
-    ///
-    /// # Errors
-    /// One cannot be read.
-    pub async fn read(&self, directory: &str, entries: &[&Entry]) -> anyhow::Result<Vec<Vec<u8>>> {
+    async fn read(&self, directory: &str, entries: &[Entry]) -> anyhow::Result<Vec<Vec<u8>>> {
         match self {
-            Self::Commit(commit) => {
-                let ids: Vec<String> = entries.iter().map(|entry| entry.id.clone()).collect();
-                Ok(commit.mirrors.read(&commit.remote, &ids).await?)
-            }
+            Self::Commit(fetched) => Ok(fetched.commit.read(directory, entries).await?),
             Self::Directory(root) => {
                 let top = directory::find(root, directory)?;
                 entries.iter().map(|entry| directory::read(&top, &entry.path)).collect()
@@ -104,11 +94,25 @@ impl Files {
 /// What is shown to the repository's server: what kubectl would show to the caller, and no more.
 async fn credentials(session: &Session, git: &GitSource) -> anyhow::Result<Credentials> {
     let Some(secret) = &git.secret_ref else { return Ok(Credentials::default()) };
-    let name = &secret.name;
-    let api: Api<Secret> = Api::namespaced(session.client.clone(), &session.namespace);
-    let found = ask(api.get(name)).await;
-    let found = found.map_err(|error| anyhow!("the Secret {name} of spec.source.git.secretRef: {error}"))?;
-    let data: BTreeMap<String, Vec<u8>> =
-        found.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
-    Credentials::read(&data).with_context(|| format!("the Secret {name} of spec.source.git.secretRef"))
+    let (name, field) = (&secret.name, "spec.source.git.secretRef");
+    let writer = Writer::new(session.client.clone());
+    let data = secret_data(&writer, &session.namespace, name).await;
+    let data = data.with_context(|| format!("the Secret {name} of {field}"))?;
+    let read = match Way::of(&git.url) {
+        Way::Https => Credentials::read(&data),
+        Way::Ssh => Credentials::read_ssh(&data),
+    };
+    read.with_context(|| format!("the Secret {name} of {field}"))
+}
+
+/// What a Secret has, as the caller may read it.
+///
+/// # Errors
+/// It is not there, may not be read, or has what is no base64.
+pub async fn secret_data(writer: &Writer, namespace: &str, name: &str) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let place = Place::named("v1", "Secret", namespace, name);
+    let secret: Option<Secret> = writer.get_as(&Account::Own, &place).await?;
+    let secret =
+        secret.ok_or_else(|| anyhow!("there is no such Secret in {namespace}: make it, or name another one"))?;
+    secret.into_data().map_err(|key| anyhow!("its key {key} is not base64"))
 }

@@ -32,6 +32,44 @@ pub fn shown(before: &Value, after: &Value) -> (Value, Value) {
     (one(before, &of_after, "before"), one(after, &of_before, "after"))
 }
 
+/// Hides what stands at some places of an object, before and after. A number leads to every place of a list: what stands where in one
+/// may change.
+pub fn hide_at(mut before: Option<&mut Value>, after: &mut Value, places: &[Vec<String>]) {
+    for place in places {
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        if let Some(before) = before.as_deref_mut() {
+            reach(before, place, &mut old);
+        }
+        reach(after, place, &mut new);
+        let texts = |values: &[&mut Value]| values.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let (of_old, of_new) = (texts(&old), texts(&new));
+        for (values, others, word) in [(old, of_new, "before"), (new, of_old, "after")] {
+            for value in values {
+                *value = Value::String(hidden((!others.contains(&value.to_string())).then_some(word)));
+            }
+        }
+    }
+}
+
+/// The values at a place.
+fn reach<'v>(value: &'v mut Value, place: &[String], found: &mut Vec<&'v mut Value>) {
+    match (place.split_first(), value) {
+        (Some((key, rest)), Value::Object(fields)) => {
+            if let Some(value) = fields.get_mut(key) {
+                reach(value, rest, found);
+            }
+        }
+        (Some((_, rest)), Value::Array(items)) => items.iter_mut().for_each(|item| reach(item, rest, found)),
+        // What is there in place of an object or a list may be the value too.
+        (_, value) => found.push(value),
+    }
+}
+
+/// What is shown in place of a value, with a word for one that is not the same on both sides.
+fn hidden(different: Option<&str>) -> String {
+    different.map_or_else(|| HIDDEN.to_owned(), |word| format!("{HIDDEN} ({word})"))
+}
+
 /// The name of a Secret, of one of its keys, and the value.
 type Secret = (String, String, String);
 
@@ -103,7 +141,7 @@ fn hide(fields: &mut Map<String, Value>, others: &BTreeSet<Secret>, word: &str) 
             Some(Value::Object(values)) => {
                 for (key, value) in values.iter_mut() {
                     let is_same = others.contains(&(of.clone(), key.clone(), value.to_string()));
-                    *value = Value::String(if is_same { HIDDEN.to_owned() } else { format!("{HIDDEN} ({word})") });
+                    *value = Value::String(hidden((!is_same).then_some(word)));
                 }
             }
             Some(other) => *other = Value::String(format!("{HIDDEN} ({word})")),

@@ -5,8 +5,10 @@
 
 mod directory;
 mod files;
+mod keys;
 pub mod mask;
 pub mod print;
+mod programs;
 mod rehearse;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -17,6 +19,7 @@ use clap::Args;
 use self::{
     files::Files,
     print::{differences, report},
+    programs::Programs,
     rehearse::{Halt, Outlook, Rehearsal},
 };
 use super::{
@@ -43,6 +46,10 @@ pub struct DiffArgs {
     /// A working copy of the repository, by its root [default: the repository itself is read]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
+
+    /// Directory with kustomize and helm, for repositories that need them [default: they are looked for in the PATH]
+    #[arg(long, value_name = "DIR")]
+    renderers: Option<PathBuf>,
 
     /// Which cluster.
     #[command(flatten)]
@@ -76,7 +83,11 @@ async fn give(args: &DiffArgs) -> anyhow::Result<u8> {
     };
     let there = elsewhere::target(&session, &profile).await.context(ELSEWHERE)?;
     let rehearsal = Rehearsal::new(&session, there.as_ref(), &profile, source).await?;
-    match rehearsal.play(&files).await {
+    let programs = Programs::find(args.renderers.clone())?;
+    let client = there.as_ref().map_or(&session.client, |there| &there.client);
+    let outcome = rehearsal.play(&files, programs.tools(client)).await;
+    programs.say_versions().await;
+    match outcome {
         Ok(outlook) => tell(&outlook),
         Err(Halt::Error(error)) => Err(error),
         Err(Halt::Refused(problems)) => {

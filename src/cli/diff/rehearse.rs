@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use futures::{StreamExt, stream};
 use serde_json::{Value, value::RawValue};
 
-use super::files::Files;
+use super::{files::Files, keys::Keys, mask::hide_at};
 use crate::{
     api::{
         profile::Profile,
@@ -26,11 +26,10 @@ use crate::{
         plan::{Plan, Terms, plan},
         problem::Problem,
         render::{self, Bounds, Settings},
-        renderer,
         scope::{Scope, Scopes, comes_along},
-        select,
         values::Values,
     },
+    renderer::manifests::{self, Tools, Unmade, Wish},
 };
 
 /// The objects that are asked about at a time.
@@ -118,8 +117,8 @@ impl<'a> Rehearsal<'a> {
     ///
     /// # Errors
     /// They cannot be read as objects that belong here, or the API server does not answer.
-    pub async fn play(&self, files: &Files) -> Result<Outlook, Halt> {
-        let manifests = self.manifests(files).await?;
+    pub async fn play(&self, files: &Files, tools: Tools<'_>) -> Result<Outlook, Halt> {
+        let manifests = self.manifests(files, tools).await?;
         let Source { prune, allow_empty, allow_profiles, drift, .. } = *self.source;
         let terms = Terms { prune, allow_empty, allow_profiles, again: BTreeSet::new() };
         let plan = plan(&manifests, &self.inventory, &terms).map_err(anyhow::Error::from)?;
@@ -147,46 +146,40 @@ impl<'a> Rehearsal<'a> {
     }
 
     /// The objects of the files, as the operator reads them.
-    async fn manifests(&self, files: &Files) -> Result<Vec<Manifest>, Halt> {
-        let directory = self.source.git.directory();
-        let listing = files.list(directory).await?;
-        let ignore = match listing.entries.iter().find(|entry| entry.path == select::IGNORE_FILE) {
-            Some(entry) => files.read(directory, &[entry]).await?.pop(),
-            None => None,
+    async fn manifests(&self, files: &Files, tools: Tools<'_>) -> Result<Vec<Manifest>, Halt> {
+        let (keys, settings) = self.settings().await?;
+        let wish = Wish {
+            reader: files,
+            directory: self.source.git.directory(),
+            ignore: &self.source.ignore,
+            settings: &settings,
+            helm: self.source.helm.as_ref(),
+            name: self.owner.profile,
+            namespace: self.namespace,
+            known: None,
+            tools,
         };
-        let ignore = ignore.map(|content| String::from_utf8_lossy(&content).into_owned());
-        if let Some((root, program)) = select::root(&listing, ignore.as_deref(), &self.source.ignore)? {
-            let message = format!(
-                "{} makes the manifests of this directory, which is done by the operator alone: compare what it makes by `kubectl diff --server-side --filename -`",
-                program.file()
-            );
-            return Err(vec![Problem::new(&root.path, 1, renderer::NOT_AVAILABLE, message)].into());
-        }
-        let selected = select::select(&listing, ignore.as_deref(), &self.source.ignore)?;
-        let contents = files.read(directory, &selected).await?;
-        let settings = self.settings().await?;
-        let prefix = directory.trim_matches('/');
-        let (mut manifests, mut problems) = (Vec::new(), Vec::new());
-        for (entry, content) in selected.iter().zip(contents) {
-            let shown = if prefix.is_empty() { entry.path.clone() } else { format!("{prefix}/{}", entry.path) };
-            match render::file(&shown, &content, &settings) {
-                Ok(mut read) => manifests.append(&mut read),
-                Err(mut found) => problems.append(&mut found),
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems.into());
-        }
+        let read = manifests::read(&wish).await.map_err(|unmade| match unmade {
+            Unmade::Refused(problems) => Halt::Refused(problems.into_iter().map(|one| keys.explain(one)).collect()),
+            Unmade::Unread(error) => error.into(),
+            Unmade::Cluster(error) => Halt::Error(error.into()),
+        })?;
+        let mut files: Vec<_> = read.into_iter().collect();
+        files.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let manifests: Vec<Manifest> = files.into_iter().flat_map(|(_, (_, manifests))| manifests).collect();
         let scopes = self.scopes(&manifests).await.map_err(anyhow::Error::from)?;
         let allow_profiles = self.source.allow_profiles;
         Ok(render::compose(manifests, &Bounds { namespace: self.namespace, scopes: &scopes, allow_profiles })?)
     }
 
     /// What the files are read with.
-    async fn settings(&self) -> anyhow::Result<Settings> {
+    async fn settings(&self) -> anyhow::Result<(Keys, Settings)> {
         let from = &self.source.substitute_from;
         let brought = values::read(&self.here, &Account::Own, self.owner.namespace, from).await?;
-        Ok(Values::of(&brought, &self.source.substitute)?.settings)
+        let keys = Keys::read(&self.here, self.owner.namespace, self.source.decryption.as_ref()).await?;
+        let settings = Values::of(&brought, &self.source.substitute)?.settings;
+        let settings = Settings { identities: keys.identities(), ..settings };
+        Ok((keys, settings))
     }
 
     async fn scopes(&self, manifests: &[Manifest]) -> Result<Scopes, CallError> {
@@ -222,16 +215,20 @@ impl<'a> Rehearsal<'a> {
         let sent = self.owner.sent(manifest, replicas);
         // The text of a value is always JSON.
         let text = RawValue::from_string(sent.to_string()).unwrap_or_default();
+        let pair = |mut before: Option<Value>, mut after, note| {
+            hide_at(before.as_mut(), &mut after, &manifest.sealed);
+            Ok(Pair { before, after, note })
+        };
         match self.writer.apply_as_source(&Account::Own, &place, &text, Claim::DryRun).await {
-            Ok(after) => Ok(Pair { before, after, note: None }),
+            Ok(after) => pair(before, after, None),
             Err(error) if error.is_absent() && comes_along(all, &manifest.id) => {
                 let note =
                     format!("{}: its kind or namespace comes along, so it is shown as it is written", manifest.id);
-                Ok(Pair { before, after: sent, note: Some(note) })
+                pair(before, sent, Some(note))
             }
             Err(error) if error.is_immutable() && self.source.replace => {
                 let note = format!("{}: it is deleted and made anew, and shown as it is written", manifest.id);
-                Ok(Pair { before, after: sent, note: Some(note) })
+                pair(before, sent, Some(note))
             }
             Err(error) => Err(trouble(error)),
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use kube::{Api, Client};
+use kube::{Api, Client, api::ListParams};
 use tokio::sync::Mutex;
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     elector::record,
 };
 use crate::{
-    api::WATCHES_ANNOTATION,
+    api::{MANAGED_BY, MANAGED_BY_LABEL, WATCHES_ANNOTATION},
     cluster::call::{CallError, call},
 };
 
@@ -101,6 +101,18 @@ impl Rivals {
             Decision::Wait { .. } | Decision::Renew | Decision::StepDown(_) => Standing::Alive,
         }
     }
+}
+
+/// The Leases of all installations that there are, as `namespace/name`.
+///
+/// # Errors
+/// They cannot be listed.
+pub async fn installations(client: &Client, timeout: Duration) -> Result<Vec<String>, CallError> {
+    let leases: Api<Lease> = Api::all(client.clone());
+    let ours = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
+    let found = call(timeout, leases.list(&ours)).await?;
+    let name = |lease: Lease| Some(format!("{}/{}", lease.metadata.namespace?, lease.metadata.name?));
+    Ok(found.items.into_iter().filter_map(name).collect())
 }
 
 fn spec(sight: &Sight) -> Option<LeaseSpec> {

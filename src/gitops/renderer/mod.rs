@@ -41,6 +41,32 @@ impl Program {
             Self::Helm => "helm",
         }
     }
+
+    /// The major version that manifests are made with: another one may make something else of the same files.
+    pub const fn major(self) -> u64 {
+        match self {
+            Self::Kustomize => 5,
+            Self::Helm => 4,
+        }
+    }
+
+    /// What it is told so that it says its version.
+    pub const fn question(self) -> &'static [&'static str] {
+        match self {
+            Self::Kustomize => &["version"],
+            Self::Helm => &["version", "--short"],
+        }
+    }
+}
+
+/// The version in what a program says of itself, such as `v5.8.1`, and the major one of it.
+pub fn version(said: &str) -> Option<(u64, &str)> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    let words = said.split(|c: char| !is_part(c));
+    words.into_iter().find_map(|word| {
+        let digits = word.strip_prefix('v')?.split('.').next()?;
+        Some((digits.parse().ok()?, word))
+    })
 }
 
 /// The files that begin a directory of a program.

@@ -75,6 +75,25 @@ pub enum IdentityError {
     },
 }
 
+/// Why a file has no identities that can be used. No value is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum KeyFileError {
+    /// It has none.
+    #[error("it has no identity of age: it needs a line AGE-SECRET-KEY-1…, as age-keygen writes it")]
+    Empty,
+    /// It is too long, or has too many.
+    #[error("it has more than {IDENTITIES_MAX} identities, or {} kB of them: remove some", KEY_MAX >> 10)]
+    TooMany,
+    /// A line that is no identity that is known here.
+    #[error("line {line}: {why}")]
+    Unusable {
+        /// The line, from one.
+        line: usize,
+        /// What is wrong, and what to do.
+        why: &'static str,
+    },
+}
+
 impl Identities {
     /// Reads what a Secret has.
     ///
@@ -83,23 +102,45 @@ impl Identities {
     pub fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, IdentityError> {
         let mut known = BTreeMap::new();
         for (key, content) in data.iter().filter(|(key, _)| key.ends_with(ENDING)) {
-            if content.len() > KEY_MAX {
-                return Err(IdentityError::TooMany);
-            }
-            for (index, line) in content.split(|byte| *byte == b'\n').enumerate() {
-                let line = line.trim_ascii();
-                if line.is_empty() || line.starts_with(b"#") {
-                    continue;
-                }
-                let unusable = |why| IdentityError::Unusable { key: key.clone(), line: index + 1, why };
-                let (recipient, secret) = identity(line).map_err(unusable)?;
-                known.insert(recipient, secret);
+            let read = Self::read_file(content).map_err(|error| match error {
+                KeyFileError::Empty => None,
+                KeyFileError::TooMany => Some(IdentityError::TooMany),
+                KeyFileError::Unusable { line, why } => Some(IdentityError::Unusable { key: key.clone(), line, why }),
+            });
+            match read {
+                Ok(Self(more)) => known.extend(more),
+                Err(None) => {}
+                Err(Some(error)) => return Err(error),
             }
         }
         match known.len() {
             0 => Err(IdentityError::Empty),
             1..=IDENTITIES_MAX => Ok(Self(known)),
             _ => Err(IdentityError::TooMany),
+        }
+    }
+
+    /// Reads what a file has, as `age-keygen` writes it.
+    ///
+    /// # Errors
+    /// See [`KeyFileError`]; the file has to be changed.
+    pub fn read_file(content: &[u8]) -> Result<Self, KeyFileError> {
+        if content.len() > KEY_MAX {
+            return Err(KeyFileError::TooMany);
+        }
+        let mut known = BTreeMap::new();
+        for (index, line) in content.split(|byte| *byte == b'\n').enumerate() {
+            let line = line.trim_ascii();
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            let (recipient, secret) = identity(line).map_err(|why| KeyFileError::Unusable { line: index + 1, why })?;
+            known.insert(recipient, secret);
+        }
+        match known.len() {
+            0 => Err(KeyFileError::Empty),
+            1..=IDENTITIES_MAX => Ok(Self(known)),
+            _ => Err(KeyFileError::TooMany),
         }
     }
 
