@@ -8,6 +8,7 @@ mod interrupted;
 mod leave;
 mod order;
 mod rendered;
+mod reverted;
 mod rollouts;
 mod trust;
 mod values;
