@@ -22,6 +22,8 @@ pub const INVENTORY_IN_STATUS: usize = 500;
 /// Where the desired state of an environment is read, and how it is brought into force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.revert) || !has(self.git.verify) || has(self.git.tag) || has(self.git.semver) || has(self.git.commit) || self.revert.branch != (has(self.git.branch) ? self.git.branch : 'main')")
+    .message("spec.source.revert.branch: a revert is not signed, and spec.source.git.verify would refuse it on the branch that is followed: name another branch"))]
 pub struct Source {
     /// The repository.
     pub git: GitSource,
@@ -75,7 +77,41 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
     pub ignore: Vec<String>,
+    /// Where a commit is pushed that undoes one of which a Deployment was rolled back because a check failed. Default: nowhere, the
+    /// repository is only read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<Revert>,
 }
+
+/// Where a revert is pushed, as whom, and by whom it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Revert {
+    /// The branch: the one that is followed, or another one, such as `landfall/revert-shop`, for somebody to merge.
+    #[schemars(length(min = 1, max = 255), regex(pattern = REF))]
+    pub branch: String,
+    /// The Secret of this namespace with credentials that may push. Default: those of `git`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+    /// Who is named as author and committer. Default: `Landfall <landfall@PROFILE.NAMESPACE>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<RevertAuthor>,
+}
+
+/// Who is named as author and committer of a revert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevertAuthor {
+    /// The name.
+    #[schemars(length(min = 1, max = 128), regex(pattern = WHO))]
+    pub name: String,
+    /// The address.
+    #[schemars(length(min = 1, max = 128), regex(pattern = WHO))]
+    pub email: String,
+}
+
+/// A name or an address as a commit can have it.
+const WHO: &str = r"^[^<>\s][^<>\r\n]*$";
 
 /// A repository and what of it is wanted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -130,6 +166,9 @@ pub struct GitSource {
     pub verify: Option<Verify>,
 }
 
+/// The branch that is followed where nothing is named.
+pub const BRANCH: &str = "main";
+
 impl GitSource {
     /// How often the repository is looked at.
     pub fn every(&self) -> Duration {
@@ -139,6 +178,12 @@ impl GitSource {
     /// How long one look or one fetch may take.
     pub fn limit(&self) -> Duration {
         self.timeout.map_or(Duration::from_mins(1), TimeSpan::as_duration)
+    }
+
+    /// The branch that is followed; none where something else is.
+    pub fn followed(&self) -> Option<&str> {
+        let other = self.tag.is_some() || self.semver.is_some() || self.commit.is_some();
+        (!other).then(|| self.branch.as_deref().unwrap_or(BRANCH))
     }
 
     /// The directory whose files are read.
@@ -342,6 +387,13 @@ pub struct SourceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<Sync>,
+    /// The hash of the commit that was in force last with everything healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub settled: Option<String>,
+    /// The last revert, pushed or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<Reverted>,
     /// The request by annotation that was answered last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
@@ -367,6 +419,41 @@ pub struct Commit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub time: Option<Time>,
+}
+
+/// A revert, and what became of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reverted {
+    /// The hash of the commit that it undoes.
+    #[schemars(length(max = 64))]
+    pub of: String,
+    /// The hash of the commit whose directory it brings back; empty where there is none.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub to: String,
+    /// The branch that it is for.
+    #[schemars(length(max = 255))]
+    pub branch: String,
+    /// Its own hash, once the branch leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub commit: Option<String>,
+    /// When it was decided, which is the time that it has as a commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "date_time")]
+    pub at: Option<Time>,
+    /// How many times its push was begun.
+    #[serde(default)]
+    pub attempts: i32,
+    /// Why it was not pushed, as one word; none while that is under way, or when it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub reason: Option<String>,
+    /// What became of it, as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
 }
 
 /// One sync of a commit.
@@ -491,4 +578,12 @@ pub struct Rollout {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
+    /// Why it failed, as the word of `status.error.code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub code: Option<String>,
+    /// The figures that it rests on, of `status.error.details`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub details: Option<String>,
 }

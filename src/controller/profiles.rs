@@ -155,9 +155,16 @@ fn is_due(profile: &Profile, after: &ProfileStatus, half: &Half) -> bool {
 }
 
 fn tell(operator: &Operator, profile: &Profile, half: &Half) {
-    let Some((reason, mood, note)) = half.event.clone() else { return };
+    if let Some((reason, ..)) = &half.event {
+        operator.metrics.sync_ended(reason);
+    }
+    for event in [&half.event, &half.revert].into_iter().flatten() {
+        file(operator, profile, event.clone());
+    }
+}
+
+fn file(operator: &Operator, profile: &Profile, (reason, mood, note): (&'static str, Mood, String)) {
     info!(reason, "{note}");
-    operator.metrics.sync_ended(reason);
     let kind = match mood {
         Mood::Good => describe::Kind::Normal,
         Mood::Bad => describe::Kind::Warning,

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::error::GitError;
+use super::{error::GitError, session::Service};
 
 /// Where a repository is. Neither user nor password is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +73,8 @@ impl Address {
     }
 
     /// Where a redirect of the first request leads, when it leads to a repository.
-    pub fn redirected(&self, location: &str) -> Result<Self, GitError> {
-        let base = Url::parse(&format!("https://{}{}{LOOK}", self.authority(), self.path));
+    pub fn redirected(&self, location: &str, service: Service) -> Result<Self, GitError> {
+        let base = Url::parse(&format!("https://{}{}", self.authority(), self.look(service)));
         let target =
             base.ok().and_then(|base| base.join(location).ok()).ok_or_else(|| refused("it redirects nowhere"))?;
         if target.scheme() != "https" {
@@ -83,7 +83,8 @@ impl Address {
         if !target.username().is_empty() || target.password().is_some() {
             return Err(refused("it redirects to an address with a user or a password"));
         }
-        let found = Self::of(&target).filter(|_| target.query() == Some("service=git-upload-pack"));
+        let query = format!("service={}", service.name());
+        let found = Self::of(&target).filter(|_| target.query() == Some(&query));
         let base = found.and_then(|found| {
             let path = found.path.strip_suffix("/info/refs").map(str::to_owned)?;
             Some(Self { path, ..found })
@@ -104,20 +105,18 @@ impl Address {
     }
 
     /// The target of the request that asks what there is.
-    pub fn look(&self) -> String {
-        format!("{}{LOOK}", self.path)
+    pub fn look(&self, service: Service) -> String {
+        format!("{}/info/refs?service={}", self.path, service.name())
     }
 
-    /// The target of the request that asks for objects.
-    pub fn upload(&self) -> String {
-        format!("{}/git-upload-pack", self.path)
+    /// The target of the request that has or brings objects.
+    pub fn serve(&self, service: Service) -> String {
+        format!("{}/{}", self.path, service.name())
     }
 }
 
 const HTTPS_PORT: u16 = 443;
 const SSH_PORT: u16 = 22;
-
-const LOOK: &str = "/info/refs?service=git-upload-pack";
 
 /// A part of an address as it is meant, without the escapes of a URL.
 fn plain(part: &str) -> Result<String, GitError> {
@@ -180,9 +179,9 @@ mod tests {
     #[test]
     fn a_redirect_is_followed_to_a_repository_over_https_alone() {
         let here = Address::parse("https://git.test/old.git").unwrap();
-        let there = here.redirected("/new/info/refs?service=git-upload-pack").unwrap();
+        let there = here.redirected("/new/info/refs?service=git-upload-pack", Service::Fetch).unwrap();
         assert_eq!((there.path.as_str(), there.is_same_server(&here)), ("/new", true));
-        let other = here.redirected("https://other.test/x/info/refs?service=git-upload-pack").unwrap();
+        let other = here.redirected("https://other.test/x/info/refs?service=git-upload-pack", Service::Fetch).unwrap();
         assert!(!other.is_same_server(&here));
         for location in [
             "http://git.test/new/info/refs?service=git-upload-pack",
@@ -191,7 +190,7 @@ mod tests {
             "/login?hush",
             "/info/refs?service=git-receive-pack",
         ] {
-            let error = here.redirected(location).unwrap_err();
+            let error = here.redirected(location, Service::Fetch).unwrap_err();
             assert!(!error.to_string().contains("hush"), "{error}");
         }
     }

@@ -22,7 +22,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{address::Address, error::GitError, secret::Credentials};
+use super::{address::Address, error::GitError, secret::Credentials, session::Service};
 use crate::cluster::probe::{exchange::words, forbidden::Forbidden};
 
 /// How many redirects are followed.
@@ -36,9 +36,6 @@ pub(super) const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// The most that is read of an answer's head.
 const HEAD_MAX: usize = 128 * 1024;
 
-const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
-const REQUEST: HeaderValue = HeaderValue::from_static("application/x-git-upload-pack-request");
-const RESULT: &str = "application/x-git-upload-pack-result";
 /// Some servers answer nobody else but Git.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("git/2.0 (landfall ", env!("CARGO_PKG_VERSION"), ")"));
 
@@ -76,20 +73,26 @@ pub(super) struct Session<'a> {
     credentials: &'a Credentials,
     /// Where redirects have led.
     pub address: Address,
+    service: Service,
 }
 
 impl<'a> Session<'a> {
-    pub fn new(dialer: &'a Dialer, credentials: &'a Credentials, address: Address) -> Self {
-        Self { dialer, credentials, address }
+    pub fn new(dialer: &'a Dialer, credentials: &'a Credentials, address: Address, service: Service) -> Self {
+        Self { dialer, credentials, address, service }
+    }
+
+    /// What it is about.
+    pub fn service(&self) -> Service {
+        self.service
     }
 
     /// Asks what the repository has. Redirects are followed here and nowhere else.
     pub async fn advertisement(&mut self) -> Result<Body, GitError> {
         for _ in 0..=REDIRECTS_MAX {
-            let request = self.request(Method::GET, &self.address.look(), Bytes::new())?;
+            let request = self.request(Method::GET, &self.address.look(self.service), Bytes::new())?;
             let (answer, connection) = self.dialer.send(&self.address, self.credentials, request).await?;
-            let Some(location) = redirect(&answer) else { return self.accept(answer, connection, ADVERTISEMENT) };
-            let next = self.address.redirected(&location)?;
+            let Some(location) = redirect(&answer) else { return self.accept(answer, connection, "advertisement") };
+            let next = self.address.redirected(&location, self.service)?;
             if !self.credentials.is_anonymous() && !next.is_same_server(&self.address) {
                 let why = "it redirects to another server, which is not given the credentials".to_owned();
                 return Err(GitError::BadAddress { why });
@@ -99,15 +102,15 @@ impl<'a> Session<'a> {
         Err(GitError::BadAddress { why: format!("it redirects more than {REDIRECTS_MAX} times") })
     }
 
-    /// Asks for objects.
+    /// Asks for objects, or brings them.
     pub async fn upload(&self, message: Vec<u8>) -> Result<Body, GitError> {
-        let mut request = self.request(Method::POST, &self.address.upload(), Bytes::from(message))?;
-        request.headers_mut().insert(CONTENT_TYPE, REQUEST);
+        let mut request = self.request(Method::POST, &self.address.serve(self.service), Bytes::from(message))?;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.service.request()));
         let (answer, connection) = self.dialer.send(&self.address, self.credentials, request).await?;
         if redirect(&answer).is_some() {
             return Err(GitError::BadAddress { why: "it redirects what was already under way".to_owned() });
         }
-        self.accept(answer, connection, RESULT)
+        self.accept(answer, connection, "result")
     }
 
     fn request(&self, method: Method, target: &str, body: Bytes) -> Result<Request<Full<Bytes>>, GitError> {
@@ -135,7 +138,9 @@ impl<'a> Session<'a> {
     ) -> Result<Body, GitError> {
         let host = self.address.authority();
         match answer.status() {
-            StatusCode::OK if has_type(answer.headers(), wanted) => {
+            StatusCode::OK
+                if has_type(answer.headers(), &format!("application/x-{}-{wanted}", self.service.name())) =>
+            {
                 Ok(Body { incoming: answer.into_body(), host, _connection: connection })
             }
             StatusCode::OK => {
@@ -156,7 +161,10 @@ impl<'a> Session<'a> {
         let why = if self.credentials.is_anonymous() {
             "it wants credentials, or has no such repository: name a Secret by secretRef"
         } else {
-            "the credentials of the Secret were not accepted, or may not read this repository"
+            match self.service {
+                Service::Fetch => "the credentials of the Secret were not accepted, or may not read this repository",
+                Service::Push => "the credentials of the Secret were not accepted, or may not push to this repository",
+            }
         };
         GitError::Denied { host, why }
     }

@@ -20,22 +20,27 @@ use tokio::{
 };
 
 use super::{
-    advertisement::{Advertisement, is_id},
+    advertisement::{Advertisement, Reference, is_id},
     error::GitError,
     https::Dialer,
     listing,
+    push::{self, Form, Push},
     secret::Credentials,
-    session::Session,
+    session::{Service, Session},
     signature::Signed,
     store::{self, Refused},
     turn::{Lock, Turn, blocking, lost},
+    undo::{self, Made},
     upload::{self, Answer, Ask, Depth},
     wire::Wire,
 };
 use crate::{
-    api::source::GitSource,
+    api::source::{BRANCH, GitSource},
     cluster::probe::forbidden::Forbidden,
-    gitops::tree::{Listing, Revision},
+    gitops::{
+        revert::{Head, Proposal},
+        tree::{Listing, Revision},
+    },
     rollout::words::hexadecimal,
 };
 
@@ -43,6 +48,8 @@ use crate::{
 const READERS_MAX: usize = 4;
 /// How many packs are received at the same time. Most of it is waiting, so that slow servers leave turns for others.
 const FETCHES_MAX: usize = 8;
+/// How many branches are moved at the same time.
+const PUSHES_MAX: usize = 8;
 /// How many pieces of a pack may wait for the disk.
 const PIECES_MAX: usize = 16;
 /// The most branches and tags of which the whole history is fetched, to find a commit.
@@ -100,9 +107,6 @@ pub enum Wanted {
     Commit(String),
 }
 
-/// The branch that is followed where nothing is named.
-const BRANCH: &str = "main";
-
 /// A range of versions that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("spec.source.git.semver: {0}: write a range such as `>=1.2.0, <2`")]
@@ -154,6 +158,7 @@ struct Inner {
     locks: Mutex<HashMap<String, Arc<Lock>>>,
     readers: Arc<Semaphore>,
     fetches: Arc<Semaphore>,
+    pushes: Arc<Semaphore>,
 }
 
 impl Mirrors {
@@ -167,6 +172,7 @@ impl Mirrors {
             locks: Mutex::default(),
             readers: Arc::new(Semaphore::new(READERS_MAX)),
             fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
+            pushes: Arc::new(Semaphore::new(PUSHES_MAX)),
         }))
     }
 
@@ -257,6 +263,39 @@ impl Mirrors {
         let id = reference.id.clone();
         let text = turn.beside_readers(move |path| store::tag(path, &id)).await?;
         Ok(Tag { name, text: Some(text.ok_or_else(gone)?) })
+    }
+
+    /// What a commit that was fetched says of itself; none where it is not there.
+    ///
+    /// # Errors
+    /// See [`GitError`]. After [`GitError::Damaged`] the commit is to be fetched again.
+    pub async fn head(&self, remote: &Remote, commit: &str) -> Result<Option<Head>, GitError> {
+        let commit = commit.to_owned();
+        let head = self.reading(remote, move |path, _| undo::head(path, &commit)).await;
+        self.or_remove(remote, head).await
+    }
+
+    /// Makes a commit of our own from two that were fetched; none where nothing would be different. The mirror stays as it is.
+    ///
+    /// # Errors
+    /// See [`GitError`]. After [`GitError::Damaged`] the commits are to be fetched again.
+    pub async fn undo(&self, remote: &Remote, proposal: &Proposal) -> Result<Option<Made>, GitError> {
+        let proposal = proposal.clone();
+        let made = self.reading(remote, move |path, _| undo::make(path, &proposal)).await;
+        self.or_remove(remote, made).await
+    }
+
+    /// Moves a branch, if it leads where it is thought to lead. This needs no mirror, and other credentials than for fetching may
+    /// be shown.
+    ///
+    /// # Errors
+    /// See [`GitError`]. Whether the branch was moved is not known then.
+    pub async fn push(&self, remote: &Remote, push: &Push, limit: Duration) -> Result<push::Answer, GitError> {
+        let _permit = Arc::clone(&self.0.pushes).acquire_owned().await.map_err(|_| lost())?;
+        let mut session = Session::about(Service::Push, &self.0.dialer, remote)?;
+        let host = session.host();
+        let moving = timeout(limit, move_branch(&mut session, push, &remote.credentials)).await;
+        moving.map_err(|_| GitError::TimedOut { host, limit })?
     }
 
     /// The paths below a directory of a commit that was fetched.
@@ -425,6 +464,33 @@ impl Mirrors {
             }
         }
     }
+}
+
+async fn move_branch(
+    session: &mut Session<'_>,
+    push: &Push,
+    credentials: &Credentials,
+) -> Result<push::Answer, GitError> {
+    let names: Vec<String> = [Some(&push.branch), push.provided.as_ref().map(|(branch, _)| branch)]
+        .into_iter()
+        .flatten()
+        .map(|branch| format!("refs/heads/{branch}"))
+        .collect();
+    let offer = session.offer(|name| names.iter().any(|known| known == name)).await?;
+    let leads = |branch: &str| {
+        let of = |reference: &&Reference| reference.name.strip_prefix("refs/heads/") == Some(branch);
+        offer.references.iter().find(of).map(|reference| reference.id.clone())
+    };
+    let provided = push.provided.as_ref().is_none_or(|(branch, commit)| leads(branch).as_ref() == Some(commit));
+    if leads(&push.branch) != push.from || !provided {
+        return Ok(push::Answer::Elsewhere);
+    }
+    if !offer.can("report-status") {
+        return Err(GitError::Protocol { host: session.host(), why: "it does not say what becomes of a push" });
+    }
+    let form = if offer.can("side-band-64k") { Form::Bands } else { Form::Plain };
+    session.upload(push::request(push, |capability| offer.can(capability))).await?;
+    push::receive(&mut Wire::new(session, push::REPORT_MAX), (push, form), credentials).await
 }
 
 /// What somebody asks for.

@@ -5,10 +5,11 @@
 //! objects; it opens no socket, starts no program and knows no credential. Nothing is checked out.
 //!
 //! In reading order: [`mirror`] (the interface), `turn` (who may do what at the same time), [`secret`], `identity` and `known` (credentials, and whom one trusts), `packet`, `advertisement` and `upload` (the
-//! protocol), `session` (a conversation), which is `https` or `ssh` on its `leash` (the connection), `inspect` (what a pack is before it is
-//! taken), `store` and `listing` (the objects).
+//! protocol), [`push`] (the same, the other way), `session` (a conversation), which is `https` or `ssh` on its `leash` (the connection), `inspect` (what a pack is before it is
+//! taken), `store` and `listing` (the objects), [`undo`] (a commit of our own).
 //!
-//! Nothing here decides what is done with a repository, and no error quotes a credential or what a server said.
+//! Nothing here decides what is done with a repository, and no error quotes a credential or what a server said. Why
+//! a server refuses a push is handed on, cut and plain.
 
 mod address;
 mod advertisement;
@@ -21,11 +22,13 @@ mod leash;
 mod listing;
 pub mod mirror;
 mod packet;
+pub mod push;
 pub mod secret;
 mod session;
 pub mod signature;
 mod ssh;
 mod store;
 mod turn;
+pub mod undo;
 mod upload;
 mod wire;

@@ -170,6 +170,15 @@ impl Credentials {
         self.authorization.as_ref()
     }
 
+    /// Whether a text has something in it that was shown to a server as it is.
+    pub(super) fn stand_in(&self, text: &str) -> bool {
+        let shown = self.authorization.as_ref().and_then(|value| value.to_str().ok());
+        let Some((_, coded)) = shown.and_then(|shown| shown.split_once(' ')) else { return false };
+        let pair = STANDARD.decode(coded).ok().and_then(|pair| String::from_utf8(pair).ok());
+        let password = pair.as_deref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password);
+        [Some(coded), password].into_iter().flatten().any(|secret| !secret.is_empty() && text.contains(secret))
+    }
+
     pub(super) fn authorities(&self) -> Option<&Arc<RootCertStore>> {
         self.authorities.as_ref()
     }
@@ -340,6 +349,14 @@ mod tests {
         }
         let missing = Credentials::read(&data(&[("username", "x")])).unwrap_err();
         assert_eq!(missing.to_string(), "the Secret has username, but not password: add it, or remove username");
+    }
+
+    #[test]
+    fn what_was_shown_is_found_in_a_text_as_it_was_sent_and_as_it_was_read() {
+        let basic = Credentials::read(&data(&[("username", "ann"), ("password", "hush")])).unwrap();
+        let token = Credentials::read(&data(&[("bearerToken", "hush")])).unwrap();
+        assert!(basic.stand_in("it was hush") && basic.stand_in("Basic YW5uOmh1c2g=") && token.stand_in("Bearer hush"));
+        assert!(!basic.stand_in("ann may not push") && !Credentials::default().stand_in("anything"));
     }
 
     #[test]

@@ -16,6 +16,33 @@ use super::{
 /// The most that is read of what a repository says it has.
 const ADVERTISEMENT_MAX: u64 = 32 * 1024 * 1024;
 
+/// What a conversation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    /// What the repository has is read.
+    Fetch,
+    /// Something is added to it.
+    Push,
+}
+
+impl Service {
+    /// The program of Git on the other side.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fetch => "git-upload-pack",
+            Self::Push => "git-receive-pack",
+        }
+    }
+
+    /// The kind of a request over https.
+    pub const fn request(self) -> &'static str {
+        match self {
+            Self::Fetch => "application/x-git-upload-pack-request",
+            Self::Push => "application/x-git-receive-pack-request",
+        }
+    }
+}
+
 /// A conversation. It ends when it is dropped.
 pub(super) enum Session<'a> {
     /// Two requests, and the answer that is read now.
@@ -25,12 +52,17 @@ pub(super) enum Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// A conversation that has not begun.
+    /// A conversation about fetching that has not begun.
     pub fn new(dialer: &'a Dialer, remote: &'a Remote) -> Result<Self, GitError> {
+        Self::about(Service::Fetch, dialer, remote)
+    }
+
+    /// A conversation that has not begun.
+    pub fn about(service: Service, dialer: &'a Dialer, remote: &'a Remote) -> Result<Self, GitError> {
         let address = Address::parse(&remote.url)?;
         match address.user {
-            None => Ok(Self::Https(https::Session::new(dialer, &remote.credentials, address), None)),
-            Some(_) => Ok(Self::Ssh(ssh::Session::new(dialer, &remote.credentials, address)?)),
+            None => Ok(Self::Https(https::Session::new(dialer, &remote.credentials, address, service), None)),
+            Some(_) => Ok(Self::Ssh(ssh::Session::new(dialer, &remote.credentials, address, service)?)),
         }
     }
 
@@ -44,10 +76,10 @@ impl<'a> Session<'a> {
 
     /// Asks what the repository has, and keeps what is of interest.
     pub async fn offer(&mut self, keep: impl Fn(&str) -> bool) -> Result<Advertisement, GitError> {
-        let is_announced = self.begin().await?;
+        let announced = self.begin().await?;
         let mut wire = Wire::new(self, ADVERTISEMENT_MAX);
-        if is_announced {
-            announcement(&mut wire).await?;
+        if let Some(service) = announced {
+            announcement(&mut wire, service).await?;
         }
         let mut found = Advertisement::default();
         while let Packet::Line(line) = wire.packet().await? {
@@ -62,18 +94,18 @@ impl<'a> Session<'a> {
         Ok(found)
     }
 
-    /// Begins the answer about what there is. Whether a line about itself comes first.
-    async fn begin(&mut self) -> Result<bool, GitError> {
+    /// Begins the answer about what there is. What a line about itself names that comes first, if one does.
+    async fn begin(&mut self) -> Result<Option<Service>, GitError> {
         match self {
             Self::Https(session, body) => {
                 *body = Some(session.advertisement().await?);
-                Ok(true)
+                Ok(Some(session.service()))
             }
-            Self::Ssh(session) => session.begin().await.map(|()| false),
+            Self::Ssh(session) => session.begin().await.map(|()| None),
         }
     }
 
-    /// Asks for objects.
+    /// Asks for objects, or brings them.
     pub async fn upload(&mut self, message: Vec<u8>) -> Result<(), GitError> {
         match self {
             Self::Https(session, body) => {
@@ -104,11 +136,15 @@ impl<'a> Session<'a> {
 }
 
 /// The line by which an answer over https says what it is.
-async fn announcement(wire: &mut Wire<'_, '_>) -> Result<(), GitError> {
+async fn announcement(wire: &mut Wire<'_, '_>, service: Service) -> Result<(), GitError> {
     let announced = wire.packet().await?;
-    let is_about_fetching = matches!(&announced, Packet::Line(line) if line.starts_with(b"# service=git-upload-pack"));
-    if is_about_fetching && wire.packet().await? == Packet::Flush {
+    let expected = format!("# service={}", service.name());
+    let is_about_it = matches!(&announced, Packet::Line(line) if line.starts_with(expected.as_bytes()));
+    if is_about_it && wire.packet().await? == Packet::Flush {
         return Ok(());
     }
-    Err(wire.strange("the answer does not begin as one about fetching"))
+    Err(wire.strange(match service {
+        Service::Fetch => "the answer does not begin as one about fetching",
+        Service::Push => "the answer does not begin as one about pushing",
+    }))
 }

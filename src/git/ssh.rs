@@ -29,6 +29,7 @@ use super::{
     known::Known,
     leash::Leash,
     secret::{Credentials, Login},
+    session::Service,
 };
 use crate::cluster::probe::exchange::words;
 
@@ -45,6 +46,7 @@ pub(super) struct Session<'a> {
     login: &'a Login,
     address: Address,
     known: Known,
+    service: Service,
     open: Option<Open>,
 }
 
@@ -61,7 +63,12 @@ struct Open {
 
 impl<'a> Session<'a> {
     /// A conversation that has not begun. A host of which no key is known is not asked at all.
-    pub fn new(dialer: &'a Dialer, credentials: &'a Credentials, address: Address) -> Result<Self, GitError> {
+    pub fn new(
+        dialer: &'a Dialer,
+        credentials: &'a Credentials,
+        address: Address,
+        service: Service,
+    ) -> Result<Self, GitError> {
         let host = address.authority();
         let why = "ssh needs a key: name a Secret with identity and known_hosts by secretRef";
         let login = credentials.login().ok_or(GitError::Denied { host: host.clone(), why })?;
@@ -69,7 +76,7 @@ impl<'a> Session<'a> {
         if known.keys.is_empty() {
             return Err(GitError::UnknownHost { host });
         }
-        Ok(Self { dialer, login, address, known, open: None })
+        Ok(Self { dialer, login, address, known, service, open: None })
     }
 
     pub fn host(&self) -> String {
@@ -140,7 +147,7 @@ impl<'a> Session<'a> {
     /// The line for the shell on the other side.
     fn program(&self) -> Vec<u8> {
         let path = self.address.path.replace('\'', r"'\''").replace('!', r"'\!'");
-        format!("git-upload-pack '{path}'").into_bytes()
+        format!("{} '{path}'", self.service.name()).into_bytes()
     }
 
     /// Whether the program was asked what it can be asked once.
@@ -148,7 +155,7 @@ impl<'a> Session<'a> {
         self.open.as_ref().is_none_or(|open| open.is_asked)
     }
 
-    /// Asks for objects.
+    /// Asks for objects, or brings them.
     pub async fn upload(&mut self, message: Vec<u8>) -> Result<(), GitError> {
         let host = self.host();
         let open = self.open.as_mut().ok_or_else(|| unreachable(&host, CLOSED))?;
@@ -175,7 +182,7 @@ impl<'a> Session<'a> {
                     }
                 }
                 Some(ChannelMsg::ExitStatus { exit_status }) => open.exit = Some(exit_status),
-                Some(ChannelMsg::Failure) => return Err(strange("it does not run git-upload-pack")),
+                Some(ChannelMsg::Failure) => return Err(strange("it does not run the program of Git")),
                 None if open.exit.is_none() => return Err(unreachable(&host, CLOSED)),
                 None | Some(ChannelMsg::Close) => break,
                 Some(_) => {}
@@ -183,7 +190,11 @@ impl<'a> Session<'a> {
         }
         match open.exit {
             _ if open.has_answered => Ok(None),
-            Some(NOT_FOUND) => Err(strange("it has no git-upload-pack")),
+            Some(NOT_FOUND) => Err(strange("it has no such program of Git")),
+            _ if self.service == Service::Push => {
+                let why = "the key of the Secret may not push to this repository, or there is none at this address";
+                Err(GitError::Denied { host, why })
+            }
             _ => Err(GitError::NoSuchRepository { host }),
         }
     }

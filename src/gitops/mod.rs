@@ -4,7 +4,7 @@
 //! consists of); [`document`] and [`scalar`] (YAML and JSON with places), [`substitute`] with [`values`], [`sops`] (what is encrypted); [`object`] (what an object is known
 //! by), [`problem`]; [`select`] (which files), [`render`] (files as objects, with [`scope`]); [`inventory`] (what is looked after), [`owner`] (by whom),
 //! [`plan`] and [`stage`] (what is done, in which order); [`health`] and [`drift`] (what became of it); [`sync`] (what a source
-//! does next) and [`words`] (how that is said); [`leave`] (what becomes of the objects of a Profile that is deleted); [`hook`] (that a repository changed); [`kubeconfig`] (another cluster).
+//! does next) and [`words`] (how that is said); [`revert`] (what is undone in the repository); [`leave`] (what becomes of the objects of a Profile that is deleted); [`hook`] (that a repository changed); [`kubeconfig`] (another cluster).
 
 pub mod document;
 pub mod drift;
@@ -19,6 +19,7 @@ pub mod plan;
 pub mod problem;
 pub mod render;
 pub mod renderer;
+pub mod revert;
 pub mod scalar;
 pub mod scope;
 pub mod select;

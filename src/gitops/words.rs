@@ -1,9 +1,12 @@
 //! What a source says of itself: its phase, what it waits for, and its conditions.
 
-use super::sync::{Seen, Stage, State, Tip, Trouble};
+use super::{
+    revert::is_over,
+    sync::{Seen, Stage, State, Tip, Trouble},
+};
 use crate::api::{
     condition::{ConditionReason, ConditionStatus},
-    source::{SourcePhase, SourceStatus, SyncResult},
+    source::{Reverted, SourcePhase, SourceStatus, SyncResult},
 };
 
 /// A number as statuses have it.
@@ -188,6 +191,21 @@ pub fn event(before: &SourceStatus, after: &SourceStatus) -> Option<(&'static st
             ("SyncFailed", Mood::Bad, cut(&format!("commit {commit}: {message}"), 1000))
         }
     })
+}
+
+/// The event that tells what became of a revert: the first failure of one and the last are told.
+pub fn revert_event(before: &SourceStatus, after: &SourceStatus) -> Option<(&'static str, Mood, String)> {
+    let revert = after.revert.as_ref().filter(|revert| before.revert.as_ref() != Some(revert))?;
+    let Reverted { of, to, branch, commit, attempts, message, .. } = revert;
+    let message = message.as_deref().unwrap_or_default();
+    let (of, to) = (short(of), short(to));
+    if let Some(commit) = commit {
+        let note = format!("commit {} on {branch} undoes {of} and goes back to {to}: {message}", short(commit));
+        return Some(("RevertPushed", Mood::Good, cut(&note, 1000)));
+    }
+    let tell = *attempts <= 1 || is_over(revert);
+    let note = format!("commit {of} is not undone on {branch}: {message}");
+    (tell && revert.reason.is_some()).then(|| ("RevertFailed", Mood::Bad, cut(&note, 1000)))
 }
 
 /// Whether an event is a warning.

@@ -233,6 +233,30 @@ fn profile_and_package_name_of_a_deployment_and_the_place_of_a_profile_never_cha
 }
 
 #[test]
+fn a_revert_names_a_branch_that_takes_it_and_an_author_that_a_commit_can_have() {
+    let of = |git: Value, revert: Value| {
+        with(profile(), [("/spec/target", Value::Null), ("/spec/source", json!({"git": git, "revert": revert}))])
+    };
+    let url = "https://git.test/shop";
+    let plain = json!({"url": url});
+    let signed = json!({"url": url, "verify": {"secretRef": {"name": "signers"}}});
+    accepts(&of(plain.clone(), json!({"branch": "main", "secretRef": {"name": "push"}})));
+    accepts(&of(signed.clone(), json!({"branch": "landfall/revert-shop"})));
+    refuses(&of(signed.clone(), json!({"branch": "main"})), "spec.source.revert.branch: a revert is not signed");
+    let of_branch = with(signed.clone(), [("/branch", json!("live"))]);
+    refuses(&of(of_branch.clone(), json!({"branch": "live"})), "name another branch");
+    accepts(&of(of_branch, json!({"branch": "main"})));
+    accepts(&of(with(signed, [("/tag", json!("v1"))]), json!({"branch": "main"})));
+    let by =
+        |name: &str, email: &str| of(plain.clone(), json!({"branch": "x", "author": {"name": name, "email": email}}));
+    accepts(&by("Shop Bot", "bot@shop.test"));
+    refuses(&by("Bot <x>", "bot@shop.test"), "author.name");
+    refuses(&by("Bot", "a\nb"), "author.email");
+    refuses(&of(plain.clone(), json!({})), "branch");
+    refuses(&of(plain, json!({"branch": "-x"})), "branch");
+}
+
+#[test]
 fn a_source_names_one_repository_and_one_thing_in_it() {
     let git = |git: Value| with(profile(), [("/spec/source", json!({"git": git}))]);
     let at = |url: &str| git(json!({"url": url}));

@@ -29,6 +29,9 @@ use crate::{
 /// How long what a Secret says is taken for what it says now.
 const FRESH: Duration = Duration::from_mins(1);
 
+/// The field that names the Secret.
+const FIELD: &str = "spec.source.git.secretRef";
+
 /// How a repository is reached.
 pub struct Access {
     git: GitSource,
@@ -73,8 +76,8 @@ impl Access {
         let credentials = match &git.secret_ref {
             Some(secret) => {
                 let place = (&*key.namespace, secret.name.as_str());
-                let data = secret_data(operator, account, place, "spec.source.git.secretRef").await?;
-                credentials(&secret.name, Way::of(&git.url), data, known).await?
+                let data = secret_data(operator, account, place, FIELD).await?;
+                credentials((FIELD, &secret.name), Way::of(&git.url), data, known).await?
             }
             None => Arc::default(),
         };
@@ -99,7 +102,7 @@ fn wanted(git: &GitSource) -> Result<Wanted, Trouble> {
 
 /// What a Secret says, read anew only where it says something new: a passphrase costs as much each time as its owner chose.
 async fn credentials(
-    name: &str,
+    (field, name): (&str, &str),
     way: Way,
     data: BTreeMap<String, Vec<u8>>,
     known: Option<&Access>,
@@ -108,14 +111,29 @@ async fn credentials(
     if let Some(same) = known.filter(|known| known.fingerprint() == Credentials::fingerprint_of(way, &data)) {
         return Ok(Arc::clone(same));
     }
-    let message = |error: SecretError| format!("spec.source.git.secretRef {name}: {error}");
+    let message = |error: SecretError| format!("{field} {name}: {error}");
     let denied = |message| Trouble { reason: ConditionReason::AccessDenied, message };
     let read = tokio::task::spawn_blocking(move || match way {
         Way::Https => Credentials::read(&data),
         Way::Ssh => Credentials::read_ssh(&data),
     });
-    let read = read.await.map_err(|_| denied(format!("spec.source.git.secretRef {name}: it cannot be read")))?;
+    let read = read.await.map_err(|_| denied(format!("{field} {name}: it cannot be read")))?;
     read.map(Arc::new).map_err(|error| denied(message(error)))
+}
+
+/// The credentials of the Secret for pushing, as it is now.
+///
+/// # Errors
+/// What is missing, with the remedy.
+pub async fn opens(
+    operator: &Operator,
+    account: &Account,
+    (namespace, name): (&str, &str),
+    url: &str,
+) -> Result<Arc<Credentials>, Trouble> {
+    let field = "spec.source.revert.secretRef";
+    let data = secret_data(operator, account, (namespace, name), field).await?;
+    credentials((field, name), Way::of(url), data, None).await
 }
 
 /// What a Secret holds, read as the account that writes: whoever may not read a Secret cannot have it sent to a server of theirs.

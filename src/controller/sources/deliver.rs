@@ -22,23 +22,28 @@ impl From<Found> for Delivery {
 }
 
 /// Where one action delivers to. A new action opens a new one, so that what an older one brings reaches nobody.
-#[derive(Clone, Default)]
-pub struct Slot(Arc<Mutex<Option<Delivery>>>);
+pub struct Slot<T = Delivery>(Arc<Mutex<Option<T>>>);
 
-impl Slot {
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Slot<T> {
     /// A new place, in place of the one before.
     pub fn open(&mut self) -> Self {
         *self = Self::default();
-        self.clone()
+        Self(Arc::clone(&self.0))
     }
 
     /// Takes what is there.
-    pub fn take(&self) -> Option<Delivery> {
+    pub fn take(&self) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Leaves it for the next look.
-    pub fn deliver(&self, delivery: Delivery) {
+    pub fn deliver(&self, delivery: T) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(delivery);
     }
 }

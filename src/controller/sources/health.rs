@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::work::{Job, Loaded, failure, place};
+use super::work::{Job, Loaded, MESSAGE_MAX, failure, place};
 use crate::{
     api::{GROUP, PROFILE_LABEL, source::Rollout},
     cluster::{
@@ -15,6 +15,7 @@ use crate::{
         health::{Health as Judgement, health},
         object::{Id, Manifest},
         sync::Health,
+        words::cut,
     },
 };
 
@@ -133,5 +134,7 @@ fn rollout(id: &Id, object: &Value) -> Rollout {
         deployment: format!("{}/{}", id.namespace.as_deref().unwrap_or_default(), id.name),
         phase: text("/status/phase").unwrap_or_else(|| "Pending".to_owned()),
         message: text("/status/error/message").or_else(|| text("/status/waitingFor")),
+        code: text("/status/error/code").map(|code| cut(&code, 64)),
+        details: text("/status/error/details").map(|details| cut(&details, MESSAGE_MAX)),
     }
 }

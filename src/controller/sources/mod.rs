@@ -14,6 +14,7 @@ mod keys;
 mod leave;
 mod prepare;
 mod repositories;
+mod revert;
 mod target;
 mod trouble;
 mod values;
@@ -50,7 +51,8 @@ use crate::{
     cluster::{bring::Turn, store::Key, write::Account},
     engine::moment::Moment,
     gitops::{
-        sync::{Action, Drops, Found, InForce, Seen, Stage, State, Step, Suspects, Tip, Trouble, step},
+        revert::{Proposal, Pushed, proposal},
+        sync::{Action, Drops, Found, InForce, Pushes, Seen, Stage, State, Step, Suspects, Tip, Trouble, step},
         words::{self, Conditions, Mood},
     },
     rollout::words::hexadecimal,
@@ -90,6 +92,9 @@ struct Memory {
     slot: Slot,
     /// The turn of what is under way, from when its files are read until its objects are written.
     turn: Option<Turn>,
+    /// A revert that is being pushed.
+    pushing: Option<Running>,
+    pushed: Slot<Pushed>,
     /// The commit that was read last.
     fresh: Option<Arc<Loaded>>,
     /// The commit that is in force.
@@ -130,8 +135,10 @@ pub struct Half {
     pub is_urgent: bool,
     /// When to look again.
     pub next: Option<Duration>,
-    /// What happened, for people.
+    /// How a sync ended, for people.
     pub event: Option<(&'static str, Mood, String)>,
+    /// What became of a revert, for people.
+    pub revert: Option<(&'static str, Mood, String)>,
     begin: Begin,
 }
 
@@ -141,7 +148,9 @@ struct Begin {
     step: Step,
     found: Option<Found>,
     target: Target,
+    pushed: Option<Pushed>,
     job: Option<Job>,
+    push: Option<(Job, Proposal)>,
 }
 
 impl Sources {
@@ -190,6 +199,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
         memory.turn = turn.or(memory.turn.take());
         found
     });
+    let pushed = memory.pushed.take();
     if memory.drift.replace(source.drift).is_some_and(|before| before != source.drift) {
         touched.again(key);
     }
@@ -208,6 +218,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
         blocked,
         suspects,
         found: found.clone(),
+        pushed: pushed.clone(),
     };
     let step = step(memory.state.clone(), &seen);
     let conditions = words::conditions(&step.state, &step.status, &seen);
@@ -220,13 +231,16 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let next = [next, values, remote, touched.wake(key, now)].into_iter().flatten().min();
     let event = words::event(&before, &step.status);
     let status = step.status.clone();
+    let revert = words::revert_event(&before, &step.status);
+    let push = push(operator, key, (profile, source), &memory, &step, &target);
     let job = step.action.is_some().then(|| job(operator, key, (profile, source), &memory, &step, &target));
     if step.status == stored {
         memory.untold = None;
     } else if memory.untold.is_none() {
         memory.untold = Some(now);
     }
-    Half { status, conditions, is_urgent, next, event, begin: Begin { memory, step, found, target, job } }
+    let begin = Begin { memory, step, found, target, pushed, job, push };
+    Half { status, conditions, is_urgent, next, event, revert, begin }
 }
 
 /// When to look again: when it is time, when what is missing may be there, or when a step has lasted long enough to be told.
@@ -356,7 +370,7 @@ fn settings(profile: &Profile, source: &Source, memory: &Memory) -> String {
     (source.suspend, source.drift, source.health_timeout) = (false, DriftPolicy::default(), None);
     source.deletion_policy = SourceDeletion::default();
     source.depends_on.clear();
-    source.webhook = None;
+    (source.webhook, source.revert) = (None, None);
     (source.git.interval, source.git.timeout, source.git.secret_ref) = (None, None, None);
     // Types of ours always make a text.
     let mut text =
@@ -387,6 +401,25 @@ fn job(
     }
 }
 
+/// The revert that is to be pushed, if one is.
+fn push(
+    operator: &Arc<Operator>,
+    key: &Key,
+    (profile, source): (&Profile, &Source),
+    memory: &Memory,
+    step: &Step,
+    target: &Target,
+) -> Option<(Job, Proposal)> {
+    if step.pushes == Pushes::Nothing {
+        return None;
+    }
+    let following = memory.following.as_ref();
+    let repository = following.map(|following| (following.remote().clone(), following.wanted().clone()));
+    let job = Job { repository, ..Job::of(operator, key, (profile, source), target.clone()) };
+    let proposal = proposal(source, &step.status, &job.whose())?;
+    Some((job, proposal))
+}
+
 /// Whether a decision was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
@@ -398,11 +431,14 @@ pub enum Stored {
 
 /// Begins what was decided, once it is stored.
 pub fn done(operator: &Arc<Operator>, key: &Key, half: Half, stored: Stored) {
-    let Begin { mut memory, step, found, target, job } = half.begin;
+    let Begin { mut memory, step, found, target, pushed, job, push } = half.begin;
     if stored == Stored::No {
         // What was delivered is delivered again.
         if let Some(found) = found {
             memory.slot.deliver(found.into());
+        }
+        if let Some(pushed) = pushed {
+            memory.pushed.deliver(pushed);
         }
         return operator.sources.keep(key, memory);
     }
@@ -424,6 +460,9 @@ pub fn done(operator: &Arc<Operator>, key: &Key, half: Half, stored: Stored) {
     if let (Some(action), Some(job)) = (step.action, job) {
         memory.running = Some(begin(operator, key, &mut memory.slot, action, job));
     }
+    if let Some((job, proposal)) = push {
+        memory.pushing = Some(begin_push(operator, key, &mut memory.pushed, job, proposal));
+    }
     operator.sources.keep(key, memory);
 }
 
@@ -432,6 +471,15 @@ fn begin(operator: &Arc<Operator>, key: &Key, slot: &mut Slot, action: Action, j
     let post = slot.open();
     operator.background.begin(async move {
         post.deliver(Box::pin(work::carry_out(action, job)).await);
+        profiles.add(key);
+    })
+}
+
+fn begin_push(operator: &Arc<Operator>, key: &Key, slot: &mut Slot<Pushed>, job: Job, proposal: Proposal) -> Running {
+    let (profiles, key) = (operator.profiles.clone(), key.clone());
+    let post = slot.open();
+    operator.background.begin(async move {
+        post.deliver(Box::pin(revert::push(&job, &proposal)).await);
         profiles.add(key);
     })
 }

@@ -31,6 +31,7 @@ impl Step {
         self.drop_work();
         self.state.target = wanted;
         (self.state.since, self.state.retry, self.state.verified_since) = (seen.now, None, None);
+        self.state.condemned = None;
         // A sync that began before somebody asked is no answer.
         self.state.asked = if is_asked(self, seen) { seen.request.map(ToOwned::to_owned) } else { None };
         self.go(Stage::Preparing, Action::Prepare);
@@ -96,7 +97,7 @@ fn wanted(seen: &Seen<'_>) -> Option<Target> {
 }
 
 /// Why nothing may be begun.
-fn held(seen: &Seen<'_>) -> Option<String> {
+pub(super) fn held(seen: &Seen<'_>) -> Option<String> {
     if seen.source.suspend {
         return Some("spec.source.suspend is set".to_owned());
     }

@@ -7,10 +7,11 @@
 
 mod begin;
 mod take;
+mod undo;
 
 use std::time::Duration;
 
-use super::words;
+use super::{revert::Pushed, words};
 use crate::{
     api::{
         condition::ConditionReason,
@@ -102,6 +103,12 @@ pub struct State {
     pub repair: Option<Moment>,
     /// How many times in a row it did not.
     pub repairs: u32,
+    /// The commit of which a check failed, and what is said of that.
+    pub condemned: Option<(String, String)>,
+    /// Whether a revert is being pushed.
+    pub pushing: bool,
+    /// When that is tried again.
+    pub push: Option<Moment>,
 }
 
 /// What is seen.
@@ -125,6 +132,8 @@ pub struct Seen<'a> {
     pub suspects: Suspects,
     /// What came of the action that was under way.
     pub found: Option<Found>,
+    /// What became of the revert that was being pushed.
+    pub pushed: Option<Pushed>,
 }
 
 /// Whether objects may differ from what is wanted.
@@ -246,6 +255,8 @@ pub struct Step {
     pub action: Option<Action>,
     /// Whether what is under way is dropped.
     pub drops: Drops,
+    /// Whether the revert that the status has is pushed, beside everything else.
+    pub pushes: Pushes,
     /// Which commit the cluster is compared with from now on.
     pub in_force: InForce,
     /// When to look again, if nothing happens.
@@ -270,18 +281,37 @@ pub enum Drops {
     Work,
 }
 
+/// Whether something is pushed to the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushes {
+    /// Nothing.
+    Nothing,
+    /// The revert that the status has.
+    Revert,
+}
+
 /// What a source does next.
 #[must_use]
 pub fn step(state: State, seen: &Seen<'_>) -> Step {
     let status = seen.status.clone();
-    let mut step = Step { state, status, action: None, drops: Drops::Nothing, in_force: InForce::Same, next: None };
+    let mut step = Step {
+        state,
+        status,
+        action: None,
+        drops: Drops::Nothing,
+        pushes: Pushes::Nothing,
+        in_force: InForce::Same,
+        next: None,
+    };
     // First, so that nothing is written for a commit of which it is known in the same look that it is not wanted any more.
     step.leave_outdated(seen);
     if let Some(found) = seen.found.clone() {
         step.take(found, seen);
     }
     step.leave_outdated(seen);
+    step.pushed(seen);
     step.begin(seen);
+    step.undo(seen);
     step.answer(seen);
     step.words(seen);
     step
@@ -316,14 +346,19 @@ impl Step {
         (self.status.phase, self.status.waiting_for) = (Some(phase), waiting_for);
         let repair = self.state.repair.filter(|_| seen.suspects == Suspects::Some);
         // What is due and was not begun waits for something else, which wakes it.
-        let alarms = [self.state.look, self.state.retry, repair].into_iter().flatten().filter(|at| *at > seen.now);
+        let alarms = [self.state.look, self.state.retry, self.state.push, repair]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > seen.now);
         self.next = alarms.min().map(|at| Duration::from_millis(at.0 - seen.now.0));
     }
 
     /// Whether somebody has to know of this at once: it ends something, or something is written that rests on it.
     pub fn is_urgent(&self, before: &SourceStatus) -> bool {
         let adopts = self.status.inventory != before.inventory || self.status.applied != before.applied;
-        adopts || self.status.phase.is_some_and(|phase| matches!(phase, SourcePhase::Synced | SourcePhase::Failed))
+        adopts
+            || self.status.revert != before.revert
+            || self.status.phase.is_some_and(|phase| matches!(phase, SourcePhase::Synced | SourcePhase::Failed))
     }
 }
 

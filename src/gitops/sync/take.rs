@@ -80,6 +80,7 @@ impl Step {
         let nothing = *applies == 0 && *prunes == 0 && self.status.digest.as_ref() == Some(digest);
         if nothing && self.is_fine() && self.state.asked.is_none() {
             // Another commit, and nothing of it is for this source.
+            self.status.settled = Some(commit.id.clone());
             self.status.applied = Some(commit.clone());
             self.in_force = InForce::Fresh;
             return self.rest();
@@ -136,6 +137,7 @@ impl Step {
         let Health { failures, waiting_for, rollouts } = health;
         self.status.rollouts = rollouts.into_iter().take(FAILURES_MAX).collect();
         if !failures.is_empty() {
+            self.condemn();
             return self.fail(SyncResult::Failed, ConditionReason::HealthCheckFailed, failures, seen);
         }
         let Some(waiting_for) = waiting_for else {
@@ -217,6 +219,7 @@ impl Step {
     }
 
     fn succeed(&mut self, seen: &Seen<'_>) {
+        self.status.settled = Some(self.state.target.commit.clone());
         self.end(SyncResult::Succeeded, None, seen);
         self.status.failures.clear();
     }

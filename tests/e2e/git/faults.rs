@@ -11,6 +11,7 @@ use std::{
 use landfall::git::{
     error::GitError,
     mirror::{Limits, Remote, Wanted},
+    push::{Answer, Push},
 };
 use rustls::{
     ServerConfig,
@@ -345,4 +346,61 @@ async fn while_a_server_stalls_others_are_fetched_and_what_is_there_is_read() {
     assert!(matches!(unknown, GitError::NoSuchReference { .. }), "its mirror is read: {unknown}");
     assert!(!waiting.is_finished());
     waiting.abort();
+}
+
+/// The same for a push.
+fn push_head(kind: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Type: application/x-git-receive-pack-{kind}\r\n\r\n").into_bytes()
+}
+
+fn push_offer() -> Vec<u8> {
+    let reference = format!("{} refs/heads/main\0 report-status side-band-64k EVIL\n", "1".repeat(40));
+    let lines =
+        [frame(b"# service=git-receive-pack\n"), b"0000".to_vec(), frame(reference.as_bytes()), b"0000".to_vec()];
+    [push_head("advertisement"), lines.concat()].concat()
+}
+
+async fn push(server: &Faulty, limit: Duration) -> Result<Answer, GitError> {
+    let (branch, from, to) = ("main".to_owned(), Some("1".repeat(40)), "2".repeat(40));
+    let push = Push { branch, from, to, provided: None, pack: b"PACK".to_vec() };
+    server.scratch.mirrors(Limits::default()).push(&server.remote, &push, limit).await
+}
+
+#[tokio::test]
+async fn a_push_to_a_server_that_stalls_is_given_up_in_time_and_garbage_is_no_answer() {
+    let acts = [
+        (Act::Stall(Vec::new()), nothing()),
+        (Act::Stall(push_offer()[..150].to_vec()), nothing()),
+        (Act::Say(push_offer()), Act::Stall(Vec::new())),
+        (Act::Say(push_offer()), Act::Stall([push_head("result"), frame(b"\x01000eunpack ok\n")].concat())),
+    ];
+    for (place, (look, fetch)) in acts.into_iter().enumerate() {
+        let server = Faulty::start(&format!("stall-push-{place}"), look, fetch).await;
+        let start = Instant::now();
+        let error = harmless(push(&server, SHORT).await.unwrap_err());
+        assert!(matches!(error, GitError::TimedOut { .. }), "{place}: {error}");
+        assert!(start.elapsed() < SHORT * 4, "{place}: {:?}", start.elapsed());
+    }
+    let result = |bytes: &[u8]| Act::Say([push_head("result"), bytes.to_vec()].concat());
+    let answers = [
+        result(b""),
+        result(b"EVIL"),
+        result(&[frame(b"EVIL"), b"0000".to_vec()].concat()),
+        result(&[frame(b"\x01EVIL"), b"0000".to_vec()].concat()),
+        result(&[frame(b"\x01000eunpack ok\n0000"), b"0000".to_vec()].concat()),
+        result(&[frame(b"\x01000eunpack ok\n0018ok refs/heads/other\n0000"), b"0000".to_vec()].concat()),
+        Act::Say(head("result")),
+    ];
+    for (place, answer) in answers.into_iter().enumerate() {
+        let server = Faulty::start(&format!("garbage-push-{place}"), Act::Say(push_offer()), answer).await;
+        let error = harmless(push(&server, PATIENCE).await.unwrap_err());
+        assert!(matches!(error, GitError::Protocol { .. }), "{place}: {error}");
+        assert_eq!(server.asked.load(Ordering::Relaxed), 2, "{place}");
+    }
+    let talk = frame(&[&b"\x02"[..], &b"EVIL".repeat(1000)].concat());
+    let server = Faulty::start("endless-push", Act::Say(push_offer()), Act::Endless(push_head("result"), talk)).await;
+    assert!(matches!(push(&server, PATIENCE).await.unwrap_err(), GitError::TooBig { .. }));
+    let fatal = result(&frame(b"\x03no room"));
+    let server = Faulty::start("fatal-push", Act::Say(push_offer()), fatal).await;
+    assert_eq!(push(&server, PATIENCE).await.unwrap(), Answer::Refused("it gave up; no room".to_owned()));
 }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod history;
+mod push;
 pub mod server;
 mod signatures;
 pub mod ssh;

@@ -113,8 +113,8 @@ impl Server {
         Self { scratch, identity, repository, port, children }
     }
 
-    /// The address of the repository behind one of the doors: `public`, `basic`, `token`, `certificate`, `moved` and
-    /// `away` (to another server).
+    /// The address of the repository behind one of the doors: `public`, `basic` (who may push), `reader` (who may not),
+    /// `token`, `certificate`, `moved` and `away` (to another server).
     /// `inside` leads to an address that a test may forbid.
     pub fn url(&self, door: &str) -> String {
         format!("https://localhost:{}/{door}/shop.git", self.port)
@@ -190,7 +190,9 @@ fn nginx(directory: &Path, port: u16) -> String {
     };
     let doors = [
         door("public", ""),
-        door("basic", "auth_basic git; auth_basic_user_file users;"),
+        door("basic", "auth_basic git; auth_basic_user_file users; fastcgi_param REMOTE_USER $remote_user;"),
+        // `git http-backend` lets those push whose name it is told.
+        door("reader", "auth_basic git; auth_basic_user_file users;"),
         door("token", "if ($http_authorization != \"Bearer right\") { return 401; }"),
         door("certificate", "if ($ssl_client_verify != SUCCESS) { return 403; }"),
     ];

@@ -19,12 +19,14 @@ use landfall::{
     git::{
         error::{GitError, Mismatch},
         mirror::{Limits, Mirrors, Remote, Wanted},
+        push::{Answer, Push},
         secret::Credentials,
     },
 };
 
 use super::{
     main,
+    push::Scene,
     server::{PATIENCE, Repository, Scratch},
 };
 
@@ -485,4 +487,26 @@ async fn garbage_is_no_answer() {
         let error = harmless(error);
         assert!(matches!(error, GitError::Unreachable { .. }), "{said:?}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_branch_is_moved_over_ssh_by_whoever_may_and_a_hook_that_says_no_is_quoted() {
+    let server = Server::start("ssh-push");
+    let scene = Scene::new(&server.repository);
+    let (mirrors, remote) = (server.mirrors(), server.remote());
+    let push = scene.push((&mirrors, &remote), "/production").await;
+    assert_eq!(mirrors.push(&remote, &push, PATIENCE).await.unwrap(), Answer::Moved);
+    let of = |commit: &str| server.repository.git(&["rev-parse", &format!("{commit}:production")], b"");
+    assert_eq!(of("landfall/revert"), of(&scene.good));
+    server.repository.git(&["config", "receive.denyDeletes", "true"], b"");
+    server.repository.git(&["config", "receive.denyNonFastForwards", "true"], b"");
+    let back = Push { from: Some(push.to.clone()), to: scene.good.clone(), ..push.clone() };
+    let Answer::Refused(why) = mirrors.push(&remote, &back, PATIENCE).await.unwrap() else { panic!("it was moved") };
+    assert!(why.starts_with("non-fast-forward"), "{why}");
+
+    // A key that may run one program alone, as a deploy key that may only read.
+    let line = format!("command=\"echo EVIL >&2; exit 1\" {}\n", server.user.public());
+    fs::write(server.scratch.0.join("authorized_keys"), line).unwrap();
+    let error = harmless(mirrors.push(&remote, &push, PATIENCE).await.unwrap_err());
+    assert!(matches!(error, GitError::Denied { .. }), "{error}");
 }

@@ -10,6 +10,7 @@ mod leave;
 mod order;
 mod remote;
 mod rendered;
+mod reverted;
 mod rollouts;
 mod trust;
 mod values;

@@ -60,6 +60,25 @@ impl Laws {
         }
     }
 
+    /// What is pushed was stored before, in all that it is made from.
+    pub fn at_a_push(world: &World) {
+        let decided = world.process.status.as_ref().and_then(|status| status.revert.as_ref());
+        let stored = world.status.revert.as_ref();
+        holds(world, (stored.is_some() && stored == decided, "something is pushed that is not stored"));
+        holds(world, (world.source.revert.is_some(), "something is pushed although the spec wants none"));
+        holds(world, (!world.source.suspend, "something is pushed while it is suspended"));
+    }
+
+    /// A commit is undone once on a branch, only if a check failed, and never if it undoes another one.
+    pub fn at_a_revert(world: &World, of: &str) {
+        let guilty = world.commits[of].rolled_back == Some("CHECK_FAILED");
+        holds(world, (guilty, "a commit is undone of which no check failed"));
+        holds(world, (!world.reverts.contains_key(of), "a revert is undone"));
+        let to = world.status.revert.as_ref().map(|revert| revert.to.clone()).unwrap_or_default();
+        let good = world.commits[&to].rolled_back.is_none() && world.commits[&to].verdict == Verdict::Fine;
+        holds(world, (good, "what is brought back was never in force"));
+    }
+
     fn history(world: &World, (before, after): (&SourceStatus, &SourceStatus)) {
         let history = &after.history;
         holds(world, (history.iter().all(|sync| sync.result.is_some()), "what is under way is in the history"));

@@ -7,7 +7,7 @@ use std::{
 
 use landfall::api::source::SourcePhase;
 
-use super::world::{Content, Faults, Harm, Verdict, World, content, wanted};
+use super::world::{Content, Faults, Harm, Verdict, World, content, unreached, wanted};
 use crate::gitops_sync::work::Work;
 
 /// `make test` plays 200, by `LANDFALL_SEEDS`.
@@ -51,10 +51,13 @@ fn play(seed: u64) {
 
 /// Nothing goes wrong any more. Either the last commit is good and is reached, or a newer one is.
 fn settle(world: &mut World, seed: u64) {
-    world.faults = Faults::default();
+    (world.faults, world.refusal) = (Faults::default(), None);
     world.edit(|world| (world.silent, world.blocked, world.source.suspend) = (false, false, false));
     let tip = world.commits[&world.tip].clone();
-    let good = tip.verdict == Verdict::Fine && !tip.objects.contains_key("b5") && !tip.objects.is_empty();
+    let good = tip.verdict == Verdict::Fine
+        && tip.rolled_back.is_none()
+        && !tip.objects.contains_key("b5")
+        && !tip.objects.is_empty();
     let late = tip.healthy_after.is_none() || never_healthy(world, &tip);
     let (wanted_commit, patience) = if seed.is_multiple_of(2) && good && !late {
         (world.tip.clone(), PATIENCE.1)
@@ -98,12 +101,13 @@ fn random_content(world: &mut World) -> Content {
         _ => Verdict::Fine,
     };
     let healthy_after = [Some(0), Some(0), Some(3_000), Some(20_000), None][random.place(5)];
-    Content { objects, verdict, healthy_after }
+    let rolled_back = [None, None, None, None, Some("CHECK_FAILED"), Some("ABORTED")][random.place(6)];
+    Content { objects, verdict, healthy_after, rolled_back }
 }
 
 fn happen(world: &mut World) {
     let name = ["a0", "a1", "b0", "b1", "b2"][world.random.place(5)];
-    match world.random.below(20) {
+    match world.random.below(23) {
         0..=3 => {
             let content = random_content(world);
             world.push(content);
@@ -125,6 +129,13 @@ fn happen(world: &mut World) {
             world.tip = world.commits.keys().nth(at).cloned().unwrap_or_default();
             world.tell(format!("the branch is moved to {}", world.tip));
         }
+        20 => {
+            let branch = ["main", "landfall/revert"][world.random.place(2)];
+            let source = serde_json::json!({"branch": branch});
+            world.edit(|world| world.source.revert = serde_json::from_value(source).unwrap());
+        }
+        21 => world.edit(|world| world.source.revert = None),
+        22 => world.refusal = if world.refusal.is_some() { None } else { Some(unreached()) },
         18 => world.edit(|world| world.source.allow_empty = !world.source.allow_empty),
         _ => take_over(world),
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use landfall::{
     api::{
         condition::ConditionReason,
-        source::{Drift, SyncCounts, SyncFailure},
+        source::{Drift, Rollout, SyncCounts, SyncFailure},
     },
     gitops::{
         inventory::{Inventory, Mark, consent},
@@ -150,6 +150,17 @@ impl World {
     }
 
     fn health(&self) -> Found {
+        if let Some(code) = self.process.fresh.content.rolled_back {
+            let rollouts = vec![Rollout {
+                deployment: "shop/web".into(),
+                phase: "RolledBack".into(),
+                message: Some("check errors failed".into()),
+                code: Some(code.into()),
+                details: Some("last failing value 0.5".into()),
+            }];
+            let failures = vec![failure("Deployment shop/web")];
+            return Found::Health(Box::new(Health { failures, rollouts, waiting_for: None }));
+        }
         let waits = |manifest: &&Manifest| {
             let live = self.cluster.get(&manifest.id);
             live.is_none_or(|live| live.healthy_at.is_none_or(|at| at > self.now))

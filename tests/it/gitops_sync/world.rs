@@ -8,14 +8,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use landfall::{
     api::{
         condition::ConditionReason,
-        source::{self, Commit, Source, SourcePhase, SourceStatus, SyncFailure},
+        source::{self, Commit, Reverted, Source, SourcePhase, SourceStatus, SyncFailure},
     },
     engine::moment::Moment,
     gitops::{
         inventory::{Inventory, Stored},
         object::{Id, Manifest, digest},
         plan::Plan,
-        sync::{Drops, Found, InForce, Seen, Stage, State, Step, Suspects, Tip, Trouble, step},
+        revert::{NOTHING_DIFFERS, Pushed, Setback, TIP_MOVED},
+        sync::{Drops, Found, InForce, Pushes, Seen, Stage, State, Step, Suspects, Tip, Trouble, step},
     },
     simulation::random::Random,
 };
@@ -50,11 +51,13 @@ pub struct Content {
     pub verdict: Verdict,
     /// In milliseconds; none: never.
     pub healthy_after: Option<u64>,
+    /// How a rollout of it ends, where it ends badly.
+    pub rolled_back: Option<&'static str>,
 }
 
 pub fn content(objects: &[(&str, &str)]) -> Content {
     let objects = objects.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Content { objects, verdict: Verdict::Fine, healthy_after: Some(0) }
+    Content { objects, healthy_after: Some(0), ..Content::default() }
 }
 
 pub fn id(name: &str) -> Id {
@@ -115,6 +118,9 @@ pub struct Process {
     pub loaded: Option<Loaded>,
     pub touched: BTreeSet<Id>,
     pub wake: Option<u64>,
+    /// A revert that is on its way to the repository.
+    pub push: Option<Reverted>,
+    pub pushed: Option<Pushed>,
 }
 
 /// What somebody does to an object.
@@ -139,6 +145,12 @@ pub struct World {
     pub commits: BTreeMap<String, Content>,
     pub tip: String,
     pub silent: bool,
+    /// Branches but the one that is followed.
+    pub branches: BTreeMap<String, String>,
+    /// What each revert in the repository undoes.
+    pub reverts: BTreeMap<String, String>,
+    /// What the server says to a push, where it refuses one.
+    pub refusal: Option<Setback>,
     pub cluster: BTreeMap<Id, Live>,
     pub source: Source,
     pub blocked: bool,
@@ -162,6 +174,9 @@ impl World {
             commits: BTreeMap::new(),
             tip: String::new(),
             silent: false,
+            branches: BTreeMap::new(),
+            reverts: BTreeMap::new(),
+            refusal: None,
             cluster: BTreeMap::new(),
             source,
             blocked: false,
@@ -220,6 +235,7 @@ impl World {
         self.now += TICK;
         self.look_at_repository();
         self.go_on();
+        self.arrive();
         let mut looks = 0;
         while self.is_woken() {
             looks += 1;
@@ -231,7 +247,9 @@ impl World {
     }
 
     fn is_woken(&self) -> bool {
-        self.process.delivered.is_some() || self.process.wake.is_some_and(|at| at <= self.now)
+        self.process.delivered.is_some()
+            || self.process.pushed.is_some()
+            || self.process.wake.is_some_and(|at| at <= self.now)
     }
 
     fn look_at_repository(&mut self) {
@@ -256,7 +274,7 @@ impl World {
         let tip = if self.source.suspend { Tip::Unseen } else { self.process.tip.clone() };
         let looked = self.request.is_some() && (self.process.looked_for == self.request || self.source.suspend);
         let request = if looked { self.request.clone() } else { before.handled_request.clone() };
-        let found = self.process.delivered.take();
+        let (found, pushed) = (self.process.delivered.take(), self.process.pushed.take());
         let touched = self.process.loaded.is_some() && !self.process.touched.is_empty();
         let suspects = if touched { Suspects::Some } else { Suspects::None };
         let settings = self.settings();
@@ -270,6 +288,7 @@ impl World {
             blocked: self.blocked.then(|| trouble(ConditionReason::DependencyNotReady)),
             suspects,
             found: found.clone(),
+            pushed: pushed.clone(),
         };
         let step = step(self.process.state.clone(), &seen);
         let silence = self.process.untold.map_or(0, |since| self.now - since);
@@ -282,7 +301,8 @@ impl World {
         if urgent && step.status != self.status {
             if self.goes_wrong(self.faults.conflict) {
                 self.tell("the status is not stored");
-                (self.process.delivered, self.process.wake) = (found, Some(self.now + TICK));
+                (self.process.delivered, self.process.pushed) = (found, pushed);
+                self.process.wake = Some(self.now + TICK);
                 return;
             }
             self.status = step.status.clone();
@@ -306,6 +326,48 @@ impl World {
         if let Some(action) = step.action {
             self.begin(action);
         }
+        if step.pushes == Pushes::Revert {
+            Laws::at_a_push(self);
+            self.process.push.clone_from(&self.status.revert);
+        }
+    }
+
+    /// What is being pushed arrives, or is refused. A push that is cut off may have arrived all the same.
+    fn arrive(&mut self) {
+        if self.process.push.is_none() || self.goes_wrong(self.faults.slow) {
+            return;
+        }
+        let Some(revert) = self.process.push.take() else { return };
+        let pushed = self.receive(&revert);
+        self.tell(format!("push of {} to {}: {pushed:?}", revert.of, revert.branch));
+        let cut = self.goes_wrong(self.faults.unreached);
+        self.process.pushed = Some(if cut { Pushed::Not(unreached()) } else { pushed });
+    }
+
+    fn receive(&mut self, revert: &Reverted) -> Pushed {
+        let Reverted { of, to, branch, .. } = revert.clone();
+        let head = if branch == "main" { Some(&self.tip) } else { self.branches.get(&branch) };
+        if let Some(head) = head.filter(|head| self.reverts.get(*head) == Some(&of)) {
+            return Pushed::Done(head.clone());
+        }
+        if let Some(refusal) = &self.refusal {
+            return Pushed::Not(refusal.clone());
+        }
+        if self.tip != of {
+            return Pushed::Not(Setback { reason: TIP_MOVED, message: "moved".into() });
+        }
+        if self.commits[&to].objects == self.commits[&of].objects {
+            return Pushed::Not(Setback { reason: NOTHING_DIFFERS, message: "the same".into() });
+        }
+        let before = self.tip.clone();
+        let commit = self.push(self.commits[&to].clone());
+        if branch != "main" {
+            self.branches.insert(branch, commit.clone());
+            self.tip = before;
+        }
+        Laws::at_a_revert(self, &of);
+        self.reverts.insert(commit.clone(), of);
+        Pushed::Done(commit)
     }
 
     /// The commit that was read last is the one that everything is compared with.
@@ -378,6 +440,10 @@ impl World {
 
 pub fn wanted(content: &Content) -> BTreeMap<Id, String> {
     content.manifests().into_iter().map(|manifest| (manifest.id, manifest.digest)).collect()
+}
+
+pub fn unreached() -> Setback {
+    Setback { reason: "FetchFailed", message: "no answer".into() }
 }
 
 pub fn trouble(reason: ConditionReason) -> Trouble {
