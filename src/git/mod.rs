@@ -11,16 +11,16 @@
 //! Nothing here decides what is done with a repository, and no error quotes a credential or what a server said.
 
 mod address;
-mod advertisement;
+pub mod advertisement;
 pub mod error;
 mod https;
 mod identity;
-mod inspect;
-mod known;
+pub mod inspect;
+pub mod known;
 mod leash;
 mod listing;
 pub mod mirror;
-mod packet;
+pub mod packet;
 pub mod secret;
 mod session;
 pub mod signature;
