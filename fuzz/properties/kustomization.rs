@@ -1,7 +1,7 @@
 //! The walk over what a kustomization names. An input is a small tree: a line `=== PATH` begins a file, `==@ PATH` a link and
 //! `==~ PATH` a submodule, and the lines after it are its content. The walk begins at the root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use landfall::gitops::{
     problem::Problem,
@@ -37,13 +37,10 @@ pub fn walk(input: &[u8]) {
                 assert_eq!((*kind, entry.size), (Kind::File, content.len() as u64), "{entry:?}");
             }
         }
-        (Err(problems), Err(mut other)) => {
+        (Err(problems), Err(other)) => {
             are_told(&problems, &files);
-            let mut problems = problems;
-            (problems.sort(), other.sort());
-            problems.dedup();
-            other.dedup();
-            assert_eq!(problems, other, "the order of reading decides what is refused");
+            let set = |problems: Vec<Problem>| problems.into_iter().collect::<BTreeSet<_>>();
+            assert_eq!(set(problems), set(other), "the order of reading decides what is refused");
         }
         (forth, back) => panic!("the order of reading decides: {forth:?} {back:?}"),
     }
