@@ -3,7 +3,7 @@ SHELL := /bin/sh
 cluster := hack/cluster/cluster
 export CLUSTER KWOK_NODES PORT_BASE
 
-.PHONY: help demo test check lint image cluster cluster-down cluster-status cluster-shell cluster-forward bench
+.PHONY: help demo test check lint fuzz image cluster cluster-down cluster-status cluster-shell cluster-forward bench
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-24s%s\n", $$1, $$2}'
@@ -20,6 +20,10 @@ check: ## the tests that need no cluster
 
 lint: ## formatting and lints
 	@hack/lint
+
+# `make fuzz TARGET=yaml SECONDS=600` looks at one for longer.
+fuzz: ## look for inputs that break a property, a minute per target
+	@hack/fuzz $(or $(TARGET),all) $(or $(SECONDS),60)
 
 image: ## build the project's image and load it into the node
 	@$(cluster) image

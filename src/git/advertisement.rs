@@ -6,7 +6,8 @@ use super::{mirror::Wanted, packet::Garbled};
 
 /// A name of a repository and what it leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reference {
+pub struct Reference {
+    /// Its whole name, such as `refs/heads/main`.
     pub name: String,
     /// The object that it names.
     pub id: String,
@@ -23,14 +24,18 @@ impl Reference {
 
 /// What a repository has, as far as it is asked for.
 #[derive(Debug, Default)]
-pub(super) struct Advertisement {
+pub struct Advertisement {
     /// What the server can do; none before the first line was read.
     capabilities: Option<String>,
+    /// What is kept of it, in the order of the server.
     pub references: Vec<Reference>,
 }
 
 impl Advertisement {
     /// Adds a line, if its name is to be kept.
+    ///
+    /// # Errors
+    /// It is no line of an advertisement.
     pub fn add(&mut self, line: &[u8], keep: impl Fn(&str) -> bool) -> Result<(), Garbled> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let mut parts = line.splitn(2, |byte| *byte == 0);
@@ -86,7 +91,7 @@ impl Advertisement {
 
 impl Wanted {
     /// Whether a reference of this name may be what is wanted.
-    pub(super) fn may_be(&self, name: &str) -> bool {
+    pub fn may_be(&self, name: &str) -> bool {
         match self {
             Self::Branch(branch) => name.strip_prefix("refs/heads/") == Some(branch),
             Self::Tag(tag) => name.strip_prefix("refs/tags/") == Some(tag),
@@ -112,7 +117,7 @@ fn split(reference: &[u8]) -> Option<(String, &[u8])> {
 }
 
 /// Whether a text is a whole hash: 40 digits, or 64 of a repository with longer ones.
-pub(super) fn is_id(text: &str) -> bool {
+pub fn is_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 

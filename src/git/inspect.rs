@@ -15,7 +15,7 @@ const HEAD_MAX: usize = 10 + HASH;
 
 /// Why a pack is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Objection {
+pub enum Objection {
     /// It has too many objects.
     Many,
     /// One object is too large.
@@ -25,7 +25,7 @@ pub(super) enum Objection {
 }
 
 /// Reads a pack that arrives in pieces.
-pub(super) struct Inspector {
+pub struct Inspector {
     state: State,
     objects_left: u32,
     objects_max: u64,
@@ -53,6 +53,7 @@ struct Content {
 }
 
 impl Inspector {
+    /// Of a pack of at most so many objects, each of at most so many bytes.
     pub fn new(objects_max: u64, size_max: u64) -> Self {
         let output = vec![0; 32 * 1024];
         let state = State::Start(Vec::new());
@@ -60,6 +61,9 @@ impl Inspector {
     }
 
     /// Looks at the next piece.
+    ///
+    /// # Errors
+    /// The pack is not taken.
     pub fn pass(&mut self, mut piece: &[u8]) -> Result<(), Objection> {
         while let Some((first, rest)) = piece.split_first() {
             match &mut self.state {

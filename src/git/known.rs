@@ -17,7 +17,7 @@ const PATTERN_MAX: usize = 300;
 
 /// What is known of all hosts.
 #[derive(Clone, Default)]
-pub(super) struct KnownHosts(Vec<Line>);
+pub struct KnownHosts(Vec<Line>);
 
 #[derive(Clone)]
 struct Line {
@@ -28,7 +28,7 @@ struct Line {
 
 /// What is known of one host.
 #[derive(Clone, Default)]
-pub(super) struct Known {
+pub struct Known {
     /// Its keys.
     pub keys: Vec<PublicKey>,
     revoked: Vec<PublicKey>,
@@ -36,6 +36,9 @@ pub(super) struct Known {
 
 impl KnownHosts {
     /// Reads the lines of a file.
+    ///
+    /// # Errors
+    /// A line cannot be read, or there are none or too many.
     pub fn read(value: &[u8]) -> Result<Self, SecretError> {
         let unusable = |why| SecretError::Unusable { key: "known_hosts", why };
         let text = std::str::from_utf8(value).map_err(|_| unusable("is no text"))?;
@@ -85,6 +88,9 @@ impl Line {
 
 impl Known {
     /// What is wrong with a key that the host has shown.
+    ///
+    /// # Errors
+    /// It is not known, or revoked.
     pub fn judge(&self, shown: &PublicKey) -> Result<(), Mismatch> {
         let has = |keys: &[PublicKey]| keys.iter().any(|key| key.key_data() == shown.key_data());
         if has(&self.revoked) {

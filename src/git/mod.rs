@@ -12,16 +12,16 @@
 //! a server refuses a push is handed on, cut and plain.
 
 mod address;
-mod advertisement;
+pub mod advertisement;
 pub mod error;
 mod https;
 mod identity;
-mod inspect;
-mod known;
+pub mod inspect;
+pub mod known;
 mod leash;
 mod listing;
 pub mod mirror;
-mod packet;
+pub mod packet;
 pub mod push;
 pub mod secret;
 mod session;

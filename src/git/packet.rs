@@ -2,7 +2,7 @@
 
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Packet {
+pub enum Packet {
     /// The end of a section.
     Flush,
     /// Its bytes, whatever they are.
@@ -11,14 +11,14 @@ pub(super) enum Packet {
 
 /// The frames of a stream that arrives in pieces.
 #[derive(Debug, Default)]
-pub(super) struct Packets {
+pub struct Packets {
     buffer: Vec<u8>,
     start: usize,
 }
 
 /// The stream is not framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Garbled;
+pub struct Garbled;
 
 impl Packets {
     /// Adds what has arrived.
@@ -29,7 +29,10 @@ impl Packets {
     }
 
     /// The next frame; none when more has to arrive.
-    pub fn next(&mut self) -> Result<Option<Packet>, Garbled> {
+    ///
+    /// # Errors
+    /// The stream is not framed.
+    pub fn frame(&mut self) -> Result<Option<Packet>, Garbled> {
         let rest = &self.buffer[self.start..];
         let Some(digits) = rest.first_chunk::<4>() else { return Ok(None) };
         let length = length(*digits).ok_or(Garbled)?;
@@ -54,12 +57,12 @@ fn length(digits: [u8; 4]) -> Option<usize> {
 }
 
 /// Adds a line to a message.
-pub(super) fn line(message: &mut Vec<u8>, text: &str) {
+pub fn line(message: &mut Vec<u8>, text: &str) {
     message.extend_from_slice(format!("{:04x}{text}", text.len() + 4).as_bytes());
 }
 
 /// Ends a section of a message.
-pub(super) fn flush(message: &mut Vec<u8>) {
+pub fn flush(message: &mut Vec<u8>) {
     message.extend_from_slice(b"0000");
 }
 
@@ -79,7 +82,7 @@ mod tests {
             let mut found = Vec::new();
             for piece in message.chunks(size) {
                 packets.push(piece);
-                while let Some(packet) = packets.next().unwrap() {
+                while let Some(packet) = packets.frame().unwrap() {
                     found.push(packet);
                 }
             }
@@ -92,7 +95,7 @@ mod tests {
         for garbage in ["<html>", "+001", "0001", "0003x", "zzzz"] {
             let mut packets = Packets::default();
             packets.push(garbage.as_bytes());
-            assert_eq!(packets.next(), Err(Garbled), "{garbage}");
+            assert_eq!(packets.frame(), Err(Garbled), "{garbage}");
         }
     }
 }

@@ -25,7 +25,7 @@ impl<'a, 's> Wire<'a, 's> {
     /// The next frame. There is always one more: an answer ends with a flush, and its reader knows which.
     pub async fn packet(&mut self) -> Result<Packet, GitError> {
         loop {
-            let found = self.packets.next().map_err(|_| self.strange("the answer is not in frames"))?;
+            let found = self.packets.frame().map_err(|_| self.strange("the answer is not in frames"))?;
             if let Some(packet) = found {
                 return Ok(packet);
             }

@@ -138,8 +138,17 @@ pub fn documents(text: &str) -> impl Iterator<Item = Result<Document, Unreadable
     })
 }
 
+/// Whether YAML takes a character as it is.
+fn is_printable(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
 fn scan_error(error: &ScanError) -> Unreadable {
     let message = match error.kind() {
+        ErrorKind::UnexpectedCharacter { character } if !is_printable(*character) => {
+            "a character that is not printable stands here: write it as `\\u` and its number, in double quotes"
+                .to_owned()
+        }
         ErrorKind::UnexpectedCharacter { .. } => {
             "no value may begin with this character: put the value into quotes".to_owned()
         }

@@ -117,6 +117,18 @@ fn what_is_no_text_or_too_much_of_it_is_refused() {
 }
 
 #[test]
+fn a_character_that_is_not_printable_is_refused_with_the_remedy_for_it() {
+    for c in ['\u{7f}', '\u{1}', '\u{9f}'] {
+        let Unreadable { line, message } = refused(&format!("a: b\nc: \"x{c}\"\n"));
+        assert_eq!(line, 2);
+        assert!(message.contains("not printable") && message.contains("\\u"), "{message}");
+        let escaped = format!("a: b\nc: \"x\\u{:04x}\"\n", u32::from(c));
+        assert_eq!(objects(&escaped), [json!({"a": "b", "c": format!("x{c}")})]);
+    }
+    assert!(refused("a: @b").message.contains("into quotes"));
+}
+
+#[test]
 fn no_refusal_quotes_what_may_be_a_secret() {
     for text in [
         "password: *hunter2",

@@ -228,6 +228,7 @@ fn what_is_not_possible_is_named() {
         (changed(&text, "    lastmodified", "    encrypted_suffix: x\n    lastmodified"), "only one is possible"),
         (changed(&text, "encrypted_regex: ^", "encrypted_regex: ^("), "no expression"),
         (changed(&text, "    lastmodified", "    modified"), "lastmodified is missing"),
+        (changed(&text, "    mac: ENC", "    mac:\n    - ENC"), "mac is missing, or is no text"),
         (changed(&text, "    - apiVersion: v1", "    - <<: {a: b}\n      apiVersion: v1"), "`<<`"),
         (changed(&text, "apiVersion: v1", "apiVersion: &a v1\nalso: *a"), "alias"),
         (format!("# landfall: substitute\n{text}"), "gets no values"),

@@ -16,6 +16,7 @@ mod engine;
 mod examples;
 mod fake_api;
 mod fake_cluster;
+mod fuzz_corpus;
 mod gitops_document;
 mod gitops_health;
 mod gitops_leave;

@@ -176,7 +176,8 @@ fn trees(documents: &[Document], identities: &Identities) -> Result<Trees, Refus
     let (mut trees, mut of) = (Vec::<Tree>::new(), Vec::new());
     for document in documents {
         let mac = document.value.pointer("/sops/mac").and_then(Value::as_str);
-        if is_encrypted(&document.value) && mac != trees.last().map(|tree| tree.block.mac.as_str()) {
+        let goes_on = mac.is_some() && mac == trees.last().map(|tree| tree.block.mac.as_str());
+        if is_encrypted(&document.value) && !goes_on {
             let line = document.line("/sops");
             if identities.is_empty() {
                 return Err(Refused { line, reason: NOT_CONFIGURED, message: REMEDY.to_owned() });

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use landfall::{
-    api::source::SourceStatus,
+    api::source::{SourceStatus, SyncResult},
     gitops::{
         object::{Id, Manifest},
-        sync::{Action, Drops, Found, Step, Tip},
+        sync::{Action, Drops, Found, Health, Step, Tip},
     },
 };
 
@@ -52,6 +52,7 @@ impl Laws {
             };
             holds(world, (of(&before) == of(&step.status), "a commit that was refused changed something"));
         }
+        Self::order(world, step, found);
         Self::history(world, (&before, &step.status));
         Self::request(world, (&before, &step.status), found);
         if let Some(Found::Checked | Found::Prepared(_)) = found {
@@ -79,6 +80,17 @@ impl Laws {
         holds(world, (good, "what is brought back was never in force"));
     }
 
+    /// Nothing is written that was not judged, and nothing is deleted before what takes its place is healthy.
+    fn order(world: &World, step: &Step, found: Option<&Found>) {
+        let judged = matches!(found, Some(Found::Checked));
+        let healthy = matches!(found, Some(Found::Health(health)) if *health.as_ref() == Health::default());
+        match step.action {
+            Some(Action::Apply) => holds(world, (judged, "objects are written that were not judged")),
+            Some(Action::Prune) => holds(world, (healthy, "something is deleted before all is healthy")),
+            _ => {}
+        }
+    }
+
     fn history(world: &World, (before, after): (&SourceStatus, &SourceStatus)) {
         let history = &after.history;
         holds(world, (history.iter().all(|sync| sync.result.is_some()), "what is under way is in the history"));
@@ -100,7 +112,9 @@ impl Laws {
         if before.handled_request == after.handled_request {
             return;
         }
-        let ended = before.history.first() != after.history.first() || matches!(found, Some(Found::Prepared(_)));
+        let last = after.history.first();
+        let superseded = last.is_some_and(|sync| sync.result == Some(SyncResult::Superseded));
+        let ended = before.history.first() != last && !superseded || matches!(found, Some(Found::Prepared(_)));
         let by_sync = ended && world.laws.began_for == after.handled_request;
         let by_word = world.source.suspend || matches!(world.process.tip, Tip::Failed(_));
         holds(world, (by_sync || by_word, "a request is answered before its sync"));
@@ -117,6 +131,10 @@ impl Laws {
             Action::Apply => {
                 let stored = world.status.inventory.as_ref() == Some(&shown(&world.process.fresh.inventory));
                 holds(world, (stored, "objects are written before their inventory is stored"));
+                let target = &world.process.state.target;
+                let newer = matches!(&world.process.tip, Tip::At(commit) if *commit != target.commit);
+                let current = !newer && target.settings == world.settings();
+                holds(world, (current, "a commit is written that nobody wants any more"));
             }
             _ => {}
         }

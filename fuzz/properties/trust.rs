@@ -1,0 +1,58 @@
+//! Whom one trusts: keys of hosts, and signatures of commits.
+
+use std::collections::BTreeMap;
+
+use landfall::git::{
+    known::KnownHosts,
+    signature::{Flaw, Signed, Signers},
+};
+
+use super::secrets;
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+
+/// What is known of a host is in the file, and no message quotes it.
+pub fn known_hosts(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let known = match KnownHosts::read(input) {
+        Ok(known) => known,
+        Err(error) => {
+            let error = error.to_string();
+            assert!(secrets(&text).all(|secret| !error.contains(secret)), "{error}");
+            return;
+        }
+    };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).count();
+    for (host, port) in [("git.test", 22), ("git.test", 2222), ("10.0.0.1", 22), ("", 22)] {
+        let found = known.of(host, port);
+        assert!(found.keys.len() <= lines, "{host}");
+        // A key is taken exactly where no line revokes it.
+        for key in &found.keys {
+            let revoked = text.contains("@revoked");
+            assert!(found.judge(key).is_ok() || revoked, "{host}");
+        }
+    }
+    // With another line of that host, its key is known.
+    let more = [input, b"\ngit.example ", KEY.as_bytes(), b"\n"].concat();
+    if lines < 2000 {
+        assert!(!KnownHosts::read(&more).unwrap().of("git.example", 22).keys.is_empty(), "a key is lost");
+    }
+}
+
+/// No signature that somebody made up holds, and no message quotes a key.
+pub fn signature(input: &[u8]) {
+    let read = |name: &str, content: &[u8]| Signers::read(&BTreeMap::from([(name.to_owned(), content.to_vec())]));
+    for name in ["allowed_signers", "a.pub"] {
+        if let Err(error) = read(name, input) {
+            let error = error.to_string();
+            assert!(secrets(&String::from_utf8_lossy(input)).all(|secret| !error.contains(secret)), "{error}");
+        }
+    }
+    // The content is nobody's, so that a good signature of something else does not hold either.
+    let signed = Signed { signature: input.to_vec(), content: b"what nobody has signed".to_vec() };
+    let trusted = read("a.pub", KEY.as_bytes()).unwrap();
+    let flaw = trusted.verify(Some(&signed)).expect_err("a signature is accepted that nobody made");
+    if let Flaw::Untrusted(key) = &flaw {
+        assert!(key.starts_with("SHA256:") && key.len() < 100, "{key}");
+    }
+}
