@@ -106,7 +106,7 @@ async fn bands(wire: &mut Wire<'_, '_>, report: &mut Report, name: &str) -> Resu
         match line.split_first() {
             Some((1, data)) => {
                 inner.push(data);
-                while let Some(packet) = inner.next().map_err(|_| wire.strange("the answer is not in frames"))? {
+                while let Some(packet) = inner.frame().map_err(|_| wire.strange("the answer is not in frames"))? {
                     if let Packet::Line(line) = packet {
                         report.line(&line, name);
                     }
