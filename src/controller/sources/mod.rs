@@ -214,7 +214,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let next = [next, values, remote, touched.wake(key, now)].into_iter().flatten().min();
     let event = words::event(&before, &step.status);
     let status = step.status.clone();
-    let job = step.action.is_some().then(|| job(operator, key, (profile, source), &memory, &step, &target));
+    let job = step.action.is_some().then(|| job(operator, key, (profile, source), &memory, (&step, &target)));
     if step.status == stored {
         memory.untold = None;
     } else if memory.untold.is_none() {
@@ -366,8 +366,7 @@ fn job(
     key: &Key,
     (profile, source): (&Profile, &Source),
     memory: &Memory,
-    step: &Step,
-    target: &Target,
+    (step, target): (&Step, &Target),
 ) -> Job {
     let following = memory.following.as_ref();
     Job {
