@@ -34,7 +34,7 @@ const ADDRESSES_MAX: usize = 4;
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The connections that are kept for the next call, and for how long.
-const IDLE: (usize, Duration) = (8, Duration::from_secs(60));
+const IDLE: (usize, Duration) = (8, Duration::from_mins(1));
 
 /// Why no client can be made. Nothing of the kubeconfig is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

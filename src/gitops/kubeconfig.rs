@@ -105,12 +105,12 @@ const MINIFY: &str = "make a file of one context by `kubectl config view --minif
 ///
 /// # Errors
 /// The field that is missing, is wrong, or is not taken.
-pub fn read(content: &[u8]) -> Result<Kubeconfig, Refused> {
-    if content.len() > SIZE_MAX {
+pub fn read(file: &[u8]) -> Result<Kubeconfig, Refused> {
+    if file.len() > SIZE_MAX {
         return Err(refused("the file", format!("it has more than {} kB: {MINIFY}", SIZE_MAX >> 10)));
     }
     let unreadable = |error: document::Unreadable| refused("the file", error.to_string());
-    let mut documents = document::read(document::text(content).map_err(unreadable)?).map_err(unreadable)?;
+    let mut documents = document::read(document::text(file).map_err(unreadable)?).map_err(unreadable)?;
     let root = match (documents.pop(), documents.is_empty()) {
         (Some(document), true) => document.value,
         (None, _) => return Err(refused("the file", "it is empty")),
@@ -317,7 +317,7 @@ mod tests {
     fn as_yaml_it_is_the_same() {
         let text = "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- name: a\n  context: {cluster: a, user: a}\n\
                     clusters:\n- name: a\n  cluster: {server: 'https://a.test'}\nusers:\n- name: a\n  user:\n    token: t\n";
-        assert_eq!(super::read(text.as_bytes()).unwrap().server.host(), Some("a.test"));
+        assert_eq!(read(text.as_bytes()).unwrap().server.host(), Some("a.test"));
     }
 
     /// Everything that names code or files, or weakens trust.
@@ -405,12 +405,12 @@ mod tests {
         let texts =
             ["", "hush", "- hush", "a: [hush", "{\"users\": 1, \"users\": 2}", &large, &twice, "{? [hush] : 1}"];
         for text in texts {
-            let error = super::read(text.as_bytes()).unwrap_err();
+            let error = read(text.as_bytes()).unwrap_err();
             assert_eq!(error.field, "the file", "{error}");
             assert!(!format!("{error} {error:?}").contains("hush"), "{error}");
         }
-        assert!(super::read(b"\xff").is_err());
-        let astray = super::read(b"{eyJhbGciOiJSUzI1NiJ9.hush: 1}").unwrap_err();
+        assert!(read(b"\xff").is_err());
+        let astray = read(b"{eyJhbGciOiJSUzI1NiJ9.hush: 1}").unwrap_err();
         assert!(!astray.to_string().contains("hush"), "{astray}");
     }
 

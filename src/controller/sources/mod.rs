@@ -232,8 +232,8 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let event = words::event(&before, &step.status);
     let status = step.status.clone();
     let revert = words::revert_event(&before, &step.status);
-    let push = push(operator, key, (profile, source), &memory, &step, &target);
-    let job = step.action.is_some().then(|| job(operator, key, (profile, source), &memory, &step, &target));
+    let push = push(operator, key, (profile, source), &memory, (&step, &target));
+    let job = step.action.is_some().then(|| job(operator, key, (profile, source), &memory, (&step, &target)));
     if step.status == stored {
         memory.untold = None;
     } else if memory.untold.is_none() {
@@ -385,8 +385,7 @@ fn job(
     key: &Key,
     (profile, source): (&Profile, &Source),
     memory: &Memory,
-    step: &Step,
-    target: &Target,
+    (step, target): (&Step, &Target),
 ) -> Job {
     let following = memory.following.as_ref();
     Job {
@@ -407,8 +406,7 @@ fn push(
     key: &Key,
     (profile, source): (&Profile, &Source),
     memory: &Memory,
-    step: &Step,
-    target: &Target,
+    (step, target): (&Step, &Target),
 ) -> Option<(Job, Proposal)> {
     if step.pushes == Pushes::Nothing {
         return None;

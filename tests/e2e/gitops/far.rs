@@ -1,6 +1,7 @@
 //! Another cluster: an API server and its store as processes of one test, in the network of the tests' own cluster.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::TcpListener,
     process::{Child, Command, Stdio},
@@ -26,7 +27,7 @@ use serde_json::{Value, json};
 use crate::git::server::{Identity, Scratch};
 
 /// How long an API server may take until it serves.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The namespace of everything there.
 pub const NAMESPACE: &str = "far";
@@ -79,7 +80,7 @@ impl Far {
         let children = processes(&scratch, port);
         let text = kubeconfig(&address(port), Some(&identity.authority), &json!({"token": ADMIN})).to_string();
         let read = kubeconfig::read(text.as_bytes()).unwrap();
-        let client = remote::client(&read, &Forbidden::only(Default::default())).unwrap();
+        let client = remote::client(&read, &Forbidden::only(BTreeSet::new())).unwrap();
         let far = Self { scratch, identity, port, children, client };
         far.ready().await;
         let namespace = json!({"metadata": {"name": NAMESPACE}});

@@ -55,6 +55,11 @@ async fn until_there(forge: &Forge, far: &Far, name: &str, is: impl Fn(Option<&C
     forge.stage.world.patiently(&format!("the ConfigMap {name} there"), condition).await.unwrap();
 }
 
+async fn is_gone(forge: &Forge) {
+    let gone = await_condition(forge.profiles(), PROFILE, |profile: Option<&Profile>| profile.is_none());
+    Box::pin(forge.stage.world.patiently("the end of the Profile", Box::pin(gone))).await.unwrap();
+}
+
 fn has(value: &str) -> impl Fn(Option<&ConfigMap>) -> bool {
     move |map| map.and_then(|map| map.data.as_ref()).is_some_and(|data| data["a"] == value)
 }
@@ -106,8 +111,7 @@ async fn what_is_committed_is_there_and_not_here_and_goes_with_its_profile() {
 
     // They go with it.
     drop(forge.profiles().delete(PROFILE, &DeleteParams::default()).await.unwrap());
-    let gone = await_condition(forge.profiles(), PROFILE, |profile: Option<&Profile>| profile.is_none());
-    Box::pin(forge.stage.world.patiently("the end of the Profile", Box::pin(gone))).await.unwrap();
+    is_gone(&forge).await;
     assert!(far.names().await.is_empty());
     far.stop();
     let log = std::fs::read_to_string(&forge.stage.log).unwrap();
@@ -121,10 +125,10 @@ async fn a_token_that_is_not_accepted_is_said_and_the_next_one_is_tried() {
         return;
     }
     let forge = Forge::new("remote-token").await;
-    let far = Far::start("token", &["good-hush"]).await;
+    let mut far = Far::start("token", &["good-hush"]).await;
     forge.give(SECRET, json!({"value": far.kubeconfig("stale-hush").to_string()})).await;
     let first = forge.commit("first", &[("one.yaml", &map("one", "1"))]);
-    follow(&forge, PROFILE, &there(), "prune: true").await;
+    follow(&forge, PROFILE, &there(), "prune: true, deletionPolicy: Delete").await;
     forge
         .until("a word about the token", |profile, _| {
             let words = said(profile, ConditionType::Synced);
@@ -138,7 +142,19 @@ async fn a_token_that_is_not_accepted_is_said_and_the_next_one_is_tried() {
     rotate(&forge, &far.kubeconfig("good-hush")).await;
     forge.in_force(&first).await;
     assert_eq!(far.names().await, ["one"]);
+
+    // A Profile that is deleted waits for a cluster that is gone, says so, and goes without its objects when it may.
+    far.stop();
+    drop(forge.profiles().delete(PROFILE, &DeleteParams::default()).await.unwrap());
+    forge
+        .until("the wait for the cluster", |_, status| {
+            let words = status.waiting_for.as_deref().unwrap_or_default();
+            words.contains("could not be deleted") && words.contains("set spec.source.deletionPolicy to Orphan")
+        })
+        .await;
     forge.tells_nothing_of(&["good-hush", "stale-hush"]).await;
+    forge.patch(json!({"spec": {"source": {"deletionPolicy": "Orphan"}}})).await;
+    is_gone(&forge).await;
     forge.end().await;
 }
 
@@ -215,20 +231,11 @@ async fn a_cluster_that_does_not_answer_delays_nobody_else() {
     let told = await_condition(profiles.clone(), "dead-1", is_told);
     forge.stage.world.patiently("a word about the dead cluster", Box::pin(told)).await.unwrap();
 
-    // Nor does one that is deleted and cannot have its objects deleted.
+    // Nothing of theirs was ever written, so nothing keeps them.
     for name in dead {
         drop(profiles.delete(name, &DeleteParams::default()).await.unwrap());
-    }
-    let commit = commit("5");
-    let started = Instant::now();
-    forge.in_force(&commit).await;
-    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
-    assert!(profiles.get("dead-1").await.unwrap().metadata.deletion_timestamp.is_some());
-    for name in dead {
-        let orphan = Patch::Merge(json!({"spec": {"source": {"deletionPolicy": "Orphan"}}}));
-        profiles.patch(name, &PatchParams::default(), &orphan).await.unwrap();
         let gone = await_condition(profiles.clone(), name, |profile: Option<&Profile>| profile.is_none());
-        forge.stage.world.patiently("the end of a Profile whose objects stay", Box::pin(gone)).await.unwrap();
+        forge.stage.world.patiently("the end of a Profile", Box::pin(gone)).await.unwrap();
     }
     forge.tells_nothing_of(&["hush-hush"]).await;
     forge.end().await;
