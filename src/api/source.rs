@@ -20,7 +20,7 @@ use super::{
 pub const INVENTORY_IN_STATUS: usize = 500;
 
 /// Where the desired state of an environment is read, and how it is brought into force.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
     /// The repository.
@@ -78,7 +78,7 @@ pub struct Source {
 }
 
 /// A repository and what of it is wanted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.branch), has(self.tag), has(self.semver), has(self.commit)].filter(one, one).size() <= 1")
     .message("spec.source.git: name one of branch, tag, semver and commit: remove the others"))]
@@ -200,7 +200,7 @@ pub struct HelmSource {
 }
 
 /// The name of a branch or tag, by git's rules as far as a pattern can say them.
-const REF: &str = r"^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$";
+pub(super) const REF: &str = r"^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$";
 
 /// A Secret of the same namespace.
 ///

@@ -144,7 +144,11 @@ async fn read_commit(job: &Job) -> Result<(Prepared, Loaded), Halt> {
     Ok((prepared, loaded))
 }
 
-async fn fetch(job: &Job, remote: &Remote, wanted: &Wanted) -> Result<Revision, Halt> {
+/// Makes a commit be there.
+///
+/// # Errors
+/// It cannot be had.
+pub async fn fetch(job: &Job, remote: &Remote, wanted: &Wanted) -> Result<Revision, Halt> {
     let mirrors = job.operator.sources.repositories.mirrors();
     Ok(mirrors.fetch(remote, wanted, &job.commit, job.source.git.limit()).await?)
 }
@@ -158,7 +162,10 @@ pub struct Files {
 }
 
 /// Reads the files that are not known as they are.
-async fn files(job: &Job, remote: &Remote) -> Result<Files, Halt> {
+///
+/// # Errors
+/// They are refused, or cannot be read.
+pub async fn files(job: &Job, remote: &Remote) -> Result<Files, Halt> {
     let mirrors = job.operator.sources.repositories.mirrors();
     let directory = job.source.git.directory();
     let listing = mirrors.list(remote, &job.commit, directory).await?;

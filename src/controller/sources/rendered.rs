@@ -208,10 +208,10 @@ impl Task<'_> {
             self.failed(error, &needs)
         })?;
         let (program, directory, root) = (self.program, self.directory.clone(), self.root.clone());
-        let chart = self.chart.clone();
+        let (chart, hooks) = (self.chart.clone(), self.job.hooks);
         // Thousands of objects take a while, in which others wait for their turn.
         let read = tokio::task::spawn_blocking(move || {
-            let run = Run { program, directory: &directory, root: &root, chart: chart.as_deref(), origins };
+            let run = Run { program, directory: &directory, root: &root, chart: chart.as_deref(), origins, hooks };
             output::opened(&output, &run, &keys)
         });
         let mut manifests = read.await.unwrap_or_else(|_| Err(Vec::new()))?;
@@ -245,6 +245,7 @@ impl Task<'_> {
             root: &self.root,
             chart: self.chart.as_deref(),
             origins: Origins::Kept,
+            hooks: self.job.hooks,
         };
         let problem = match error {
             RunError::Failed { said } => {
