@@ -7,6 +7,7 @@ mod forge;
 mod interrupted;
 mod leave;
 mod order;
+mod package;
 mod rendered;
 mod rollouts;
 mod trust;
