@@ -152,9 +152,9 @@ async fn files_a_kustomization_and_a_chart_are_rolled_out_also_when_the_reposito
     forge.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_is_said_with_its_place_and_changes_nothing() {
-    let forge = Forge::new("unpackaged").await;
+/// A repository with directories that are good and bad, and its commit.
+async fn repository(test: &str) -> (Forge, String) {
+    let forge = Forge::new(test).await;
     forge.stage.apply(&profile_without_router(STRATEGY)).await;
     let good = web("1.0.0");
     let commit = forge.commit(
@@ -166,11 +166,13 @@ async fn what_cannot_be_read_is_said_with_its_place_and_changes_nothing() {
             ("pod/a.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"),
         ],
     );
-    let at = |path: &str| format!("commit: {commit}, path: {path}, {SECRET}");
-    package(&forge, "1.0.0", (&at("good"), "")).await;
-    ready(&forge, "1.0.0").await;
-    runs(&forge, "1.0.0").await;
+    (forge, commit)
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_said_with_its_place() {
+    let (forge, commit) = repository("unpackaged").await;
+    let at = |path: &str| format!("commit: {commit}, path: {path}, {SECRET}");
     let refused = ConditionReason::RenderFailed;
     for (version, path, words) in [
         ("2.0.0", "nowhere", "there is no manifest here"),
@@ -190,7 +192,27 @@ async fn what_cannot_be_read_is_said_with_its_place_and_changes_nothing() {
     package(&forge, "2.3.0", (&verified, "")).await;
     faulty(&forge, "2.3.0", ConditionReason::VerificationFailed).await;
 
-    // Who wants one of them is told why it waits, and what runs goes on.
+    // A Secret that comes is noticed.
+    forge
+        .give(
+            "other",
+            serde_json::json!({"ca.crt": forge.server.identity.authority, "username": "ann", "password": "right"}),
+        )
+        .await;
+    faulty(&forge, "2.2.0", refused).await;
+    forge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_says_what_it_waits_for_and_what_runs_goes_on() {
+    let (forge, commit) = repository("unready").await;
+    let at = |path: &str| format!("commit: {commit}, path: {path}, {SECRET}");
+    package(&forge, "1.0.0", (&at("good"), "")).await;
+    ready(&forge, "1.0.0").await;
+    runs(&forge, "1.0.0").await;
+
+    package(&forge, "2.0.1", (&at("bad"), "")).await;
+    package(&forge, "2.1.0", (&format!("tag: none, {SECRET}"), "")).await;
     forge.stage.apply(&deployment("2.1.0")).await;
     forge
         .stage
@@ -210,13 +232,5 @@ async fn what_cannot_be_read_is_said_with_its_place_and_changes_nothing() {
         let status = forge.stage.until(words, told).await;
         assert_eq!(stable(&status).as_deref(), Some("1.0.0"));
     }
-    // A Secret that comes is noticed.
-    forge
-        .give(
-            "other",
-            serde_json::json!({"ca.crt": forge.server.identity.authority, "username": "ann", "password": "right"}),
-        )
-        .await;
-    faulty(&forge, "2.2.0", refused).await;
     forge.end().await;
 }
