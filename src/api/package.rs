@@ -3,7 +3,7 @@
 //! A content kind is one field of [`PackageSpec`] and one name in [`CONTENT_KINDS`]; a source of a workload is one field of
 //! [`Workload`] and one name in [`WORKLOAD_SOURCES`].
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use super::{
     condition::Condition,
     schema::{constant, exactly_one, immutable, status_enum, text_map, unique},
+    source::{GitSource, HelmSource, REF, SecretRef, Source, Verify},
+    time_span::TimeSpan,
     version::{Version, VersionRange},
 };
 
@@ -20,10 +22,13 @@ use super::{
 pub const CONTENT_KINDS: [&str; 1] = ["workload"];
 
 /// The sources of a workload's manifests that exist.
-pub const WORKLOAD_SOURCES: [&str; 1] = ["manifests"];
+pub const WORKLOAD_SOURCES: [&str; 2] = ["manifests", "git"];
 
 /// The most that inline content may have, as JSON, in bytes: an object has to fit into the store of the API server.
 pub const INLINE_CONTENT_MAX: usize = 900_000;
+
+/// The most objects of a workload.
+pub const OBJECTS_MAX: usize = 200;
 
 /// An immutable release: a name, a version, and exactly one kind of content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -135,11 +140,27 @@ pub struct Origin {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("oneOf" = sources()))]
+#[x_kube(validation = Rule::new("has(self.git) || !has(self.helm)")
+    .message("spec.workload.helm: it says how a chart of a repository is rendered: add spec.workload.git, or remove it"))]
+#[x_kube(validation = Rule::new("has(self.git) || !has(self.substitute)")
+    .message("spec.workload.substitute: its values are for files of a repository: add spec.workload.git, or remove it"))]
 pub struct Workload {
     /// The objects themselves, at most 200 and together at most 900 kB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 200))]
+    #[schemars(length(min = 1, max = OBJECTS_MAX))]
     pub manifests: Option<Vec<Manifest>>,
+    /// The repository that has them. It is read once, with the bounds of `manifests`, and what it gave is kept in the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<WorkloadGit>,
+    /// How a chart of Helm is rendered, where `git.path` has one. Its `releaseName` is by default the name of the Package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "fixed_helm")]
+    pub helm: Option<HelmSource>,
+    /// Values for `${NAME}` in files of the repository that ask for it with the comment `# landfall: substitute` on a line of
+    /// its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "text_map")]
+    pub substitute: BTreeMap<String, String>,
     /// Whether the manifests may contain Secrets in plain text, which everybody can read who may read Packages.
     /// Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +170,76 @@ pub struct Workload {
 /// The condition that exactly one source is there, as a schema: rules do not see lists whose items have no type.
 fn sources() -> Value {
     json!(WORKLOAD_SOURCES.map(|source| json!({"required": [source]})))
+}
+
+/// Settings of charts. Their values have no type, for the reason of [`Manifest`].
+fn fixed_helm(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = HelmSource::json_schema(generator);
+    if let Some(values) = schema.pointer_mut("/properties/values").and_then(Value::as_object_mut) {
+        values.remove("type");
+    }
+    schema
+}
+
+/// A path of a repository, at one commit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.commit), has(self.tag)].exists_one(one, one)")
+    .message("spec.workload.git: name exactly one of commit and tag: a Package is the same for ever, so it follows no branch"))]
+#[x_kube(validation = Rule::new("!has(self.verify) || !has(self.verify.mode) || self.verify.mode == 'HEAD' || has(self.tag)")
+    .message("spec.workload.git.verify.mode: name a tag, or verify HEAD"))]
+#[x_kube(validation = Rule::new("!self.url.startsWith('ssh://') || has(self.secretRef)")
+    .message("spec.workload.git.secretRef: ssh needs a Secret with the keys identity and known_hosts: name it"))]
+pub struct WorkloadGit {
+    /// Where the repository is: `https://host/path` or `ssh://user@host/path`. Credentials belong into a Secret.
+    #[schemars(length(min = 9, max = 1024))]
+    #[x_kube(validation = Rule::new("self.matches('^(https://[^/ ]+|ssh://[^/@: ]+@[^/@ ]+)/.+$')")
+        .message("spec.workload.git.url: write https://host/path, or ssh://user@host/path (which user@host:path is short for)"))]
+    #[x_kube(validation = Rule::new("!self.matches('^(https://[^/]*@|ssh://[^/@]*:[^/@]*@)')")
+        .message("spec.workload.git.url: no credentials in the address: put them into the Secret that secretRef names"))]
+    pub url: String,
+    /// The commit, as its whole hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 40, max = 64), regex(pattern = r"^[0-9a-f]+$"))]
+    pub commit: Option<String>,
+    /// The tag that leads to the commit. It is looked up once: where it leads later is nothing to the Package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = REF))]
+    pub tag: Option<String>,
+    /// The directory whose files are read, with those in it. Default: /.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new("!self.split('/').exists(part, part == '..')")
+        .message("spec.workload.git.path: no `..`: name a directory of the repository from its root"))]
+    pub path: Option<String>,
+    /// How long one look or one fetch may take. Default: 1m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<TimeSpan>,
+    /// The Secret of this namespace with the credentials, which the service account `landfall-deployer` has to be able to read.
+    /// Default: none are needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+    /// Whose signature the commit or its tag has to have. Default: none is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
+}
+
+impl WorkloadGit {
+    /// How long one look or one fetch may take.
+    pub fn limit(&self) -> Duration {
+        self.timeout.map_or(Duration::from_mins(1), TimeSpan::as_duration)
+    }
+}
+
+impl Workload {
+    /// The repository as the source of a Profile would name it: it is fetched and rendered as that is. None for a workload
+    /// that has no repository.
+    pub fn source(&self) -> Option<Source> {
+        let WorkloadGit { url, commit, tag, path, timeout, secret_ref, verify } = self.git.clone()?;
+        let git = GitSource { url, commit, tag, path, timeout, secret_ref, verify, ..GitSource::default() };
+        let (helm, substitute) = (self.helm.clone(), self.substitute.clone());
+        Some(Source { git, helm, substitute, ..Source::default() })
+    }
 }
 
 /// One Kubernetes object, as its author wrote it.
@@ -212,7 +303,12 @@ pub struct PackageStatus {
     /// How much of its content is processed, in percent from 0 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<i32>,
-    /// The sha256 of the canonical content, in hexadecimal; recorded once.
+    /// The commit of the repository that the content is from; looked up once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub commit: Option<String>,
+    /// The sha256 of the canonical content, in hexadecimal; recorded once. For content of a repository, that of all that is
+    /// kept of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 80))]
     pub checksum: Option<String>,
@@ -222,7 +318,7 @@ pub struct PackageStatus {
     /// The number of Kubernetes objects in the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects: Option<i32>,
-    /// What is wrong, if the phase is Failed.
+    /// What is wrong, while the Package cannot be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub error: Option<String>,

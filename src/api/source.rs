@@ -20,7 +20,7 @@ use super::{
 pub const INVENTORY_IN_STATUS: usize = 500;
 
 /// Where the desired state of an environment is read, and how it is brought into force.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.revert) || !has(self.git.verify) || has(self.git.tag) || has(self.git.semver) || has(self.git.commit) || self.revert.branch != (has(self.git.branch) ? self.git.branch : 'main')")
     .message("spec.source.revert.branch: a revert is not signed, and spec.source.git.verify would refuse it on the branch that is followed: name another branch"))]
@@ -114,7 +114,7 @@ pub struct RevertAuthor {
 const WHO: &str = r"^[^<>\s][^<>\r\n]*$";
 
 /// A repository and what of it is wanted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.branch), has(self.tag), has(self.semver), has(self.commit)].filter(one, one).size() <= 1")
     .message("spec.source.git: name one of branch, tag, semver and commit: remove the others"))]
@@ -245,7 +245,7 @@ pub struct HelmSource {
 }
 
 /// The name of a branch or tag, by git's rules as far as a pattern can say them.
-const REF: &str = r"^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$";
+pub(super) const REF: &str = r"^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$";
 
 /// A Secret of the same namespace.
 ///

@@ -7,6 +7,7 @@ pub mod bring;
 pub mod call;
 pub mod capabilities;
 pub mod connect;
+pub mod content;
 pub mod execute;
 pub mod lease;
 pub mod observe;

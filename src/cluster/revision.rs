@@ -52,10 +52,10 @@ pub struct Recorded {
 }
 
 /// The most of a record that one Secret holds, in bytes.
-const PART_MAX: usize = 700_000;
+pub(super) const PART_MAX: usize = 700_000;
 
 /// The most Secrets of one record.
-const PARTS_MAX: usize = 4;
+pub(super) const PARTS_MAX: usize = 4;
 
 /// The most that a record may be when it is unpacked: more is not one of ours.
 const UNPACKED_MAX: u64 = 16 << 20;
@@ -67,7 +67,7 @@ const TYPE: &str = "landfall.dev/revision";
 const KEY: &str = "release";
 
 /// The annotation that says how many Secrets there are.
-const PARTS_ANNOTATION: &str = "landfall.dev/parts";
+pub(super) const PARTS_ANNOTATION: &str = "landfall.dev/parts";
 
 /// Why a record could not be written or read.
 #[derive(Debug, Error)]
@@ -219,7 +219,7 @@ fn prove(
 }
 
 /// The digest of a record: of its text, so that how it is packed makes no difference.
-fn digest(text: &[u8]) -> String {
+pub(super) fn digest(text: &[u8]) -> String {
     hexadecimal(&Sha256::digest(text), DIGEST)
 }
 
@@ -285,13 +285,13 @@ fn data(secret: &Value, revision: &Revision) -> Result<Vec<u8>, RevisionError> {
     BASE64_STANDARD.decode(text).map_err(|_| broken("it is not base64"))
 }
 
-fn pack(text: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) fn pack(text: &[u8]) -> io::Result<Vec<u8>> {
     let mut packer = GzEncoder::new(Vec::new(), Compression::default());
     packer.write_all(text)?;
     packer.finish()
 }
 
-fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     GzDecoder::new(packed).take(UNPACKED_MAX).read_to_end(&mut text)?;
     Ok(text)

@@ -213,6 +213,7 @@ async fn operator(
     Operator {
         bringer: Bringer::new(writer.clone()),
         sources: Sources::new(repositories),
+        contents: packages::repository::Contents::default(),
         renderers: renderers(config),
         capabilities: Arc::default(),
         forbidden,

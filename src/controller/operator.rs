@@ -13,7 +13,8 @@ use kube::Client;
 use tokio::sync::Semaphore;
 
 use super::{
-    background::Background, events::Events, memory::Minds, queue::Queue, reconcile::others::Others, sources::Sources,
+    background::Background, events::Events, memory::Minds, packages::repository::Contents, queue::Queue,
+    reconcile::others::Others, sources::Sources,
 };
 use crate::{
     cluster::{
@@ -77,6 +78,8 @@ pub struct Operator {
     pub bringer: Bringer,
     /// What repositories say, and what becomes of it.
     pub sources: Sources,
+    /// What Packages have in repositories.
+    pub contents: Contents,
     /// Programs that make manifests.
     pub renderers: Renderers,
     /// What the cluster offers.

@@ -337,6 +337,6 @@ fn package(live: &Live<'_>) -> Health {
     match live.text("/status/phase") {
         "Ready" => Health::Current,
         "Failed" => fails(first(&[live.text("/status/error"), "it cannot be used"])),
-        _ => waits(UNSEEN),
+        _ => waits(first(&[live.text("/status/error"), UNSEEN])),
     }
 }

@@ -204,10 +204,10 @@ impl<R: Reader> Task<'_, R> {
             self.failed(error, &needs)
         })?;
         let (program, directory, root) = (self.program, self.directory.clone(), self.root.clone());
-        let chart = self.chart.clone();
+        let (chart, hooks) = (self.chart.clone(), self.wish.hooks);
         // Thousands of objects take a while, in which others wait for their turn.
         let read = tokio::task::spawn_blocking(move || {
-            let run = Run { program, directory: &directory, root: &root, chart: chart.as_deref(), origins };
+            let run = Run { program, directory: &directory, root: &root, chart: chart.as_deref(), origins, hooks };
             output::opened(&output, &run, &keys)
         });
         let mut manifests = read.await.unwrap_or_else(|_| Err(Vec::new()))?;
@@ -241,6 +241,7 @@ impl<R: Reader> Task<'_, R> {
             root: &self.root,
             chart: self.chart.as_deref(),
             origins: Origins::Kept,
+            hooks: self.wish.hooks,
         };
         let problem = match error {
             RunError::Failed { said } => {

@@ -36,6 +36,8 @@ pub struct Wish<'a, R> {
     pub settings: &'a Settings,
     /// How a chart is rendered.
     pub helm: Option<&'a HelmSource>,
+    /// What becomes of the hooks of a chart.
+    pub hooks: Hooks,
     /// The name of a release that has none of its own.
     pub name: &'a str,
     /// The namespace that a chart is told.

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use crate::{
     api::{
         DEFAULT_SERVICE_ACCOUNT,
-        condition::ConditionReason,
+        condition::{ConditionReason, ConditionType},
         deployment::{DeploymentSpec, PackageRef},
-        package::PackageState,
+        package::{PackagePhase, PackageState, PackageStatus},
         profile::ProfileSpec,
         version::Version,
     },
@@ -80,6 +80,18 @@ pub fn refused_target(profile: &ProfileSpec, namespace: &str) -> Option<Problem>
         "spec.target.namespace of the Profile: {elsewhere} is another namespace, which is not possible yet: put Profile, \
          Packages and Deployments into {elsewhere}"
     )))
+}
+
+/// What stands against a Package whose content is in a repository, and not in the cluster yet.
+pub fn not_brought(name: &str, status: &PackageStatus) -> Problem {
+    let error = status.error.as_deref();
+    if status.phase != Some(PackagePhase::Failed) {
+        return pending(format!("Package {name}: {}", error.unwrap_or("its repository is to be read")));
+    }
+    let ready = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready);
+    let reason = ready.map_or(ConditionReason::InvalidSpec, |ready| ready.reason);
+    let message = format!("Package {name} cannot be used: {}", error.unwrap_or("its content cannot be read"));
+    Problem::Stalled { reason, message }
 }
 
 /// Whether a Package still is what was recorded of it.

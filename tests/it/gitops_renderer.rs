@@ -7,7 +7,7 @@ use landfall::gitops::{
         Program, chart,
         files::{Closure, Tree, resolve},
         kustomization::Walk,
-        output::{self, Origins, Run},
+        output::{self, Hooks, Origins, Run},
     },
     select,
     tree::{Entry, Kind, Listing},
@@ -213,7 +213,7 @@ fn run(program: Program) -> Run<'static> {
         Program::Kustomize => ("env/kustomization.yaml", None),
         Program::Helm => ("env/Chart.yaml", Some("shop")),
     };
-    Run { program, directory: "env", root, chart, origins: Origins::Removed }
+    Run { program, directory: "env", root, chart, origins: Origins::Removed, hooks: Hooks::Refused }
 }
 
 fn made(manifests: &[Manifest]) -> Vec<String> {
@@ -283,4 +283,31 @@ fn what_a_program_complains_of_is_told_with_its_place() {
         ("env/kustomization.yaml", "kustomize: it ended without a word")
     );
     assert!(of(Program::Helm, &"x ".repeat(10_000)).message.len() < 1000);
+}
+
+#[test]
+fn hooks_that_a_revision_stands_for_are_jobs_of_it_and_all_others_are_refused_by_name() {
+    let object = |kind: &str, version: &str, hook: &str| {
+        format!(
+            "apiVersion: {version}\nkind: {kind}\nmetadata:\n  name: a\n  annotations:\n    helm.sh/hook: {hook}\n    \
+             helm.sh/hook-weight: \"1\"\n    team: shop\n"
+        )
+    };
+    let jobs = Run { hooks: Hooks::Jobs, ..run(Program::Helm) };
+    for hook in ["pre-install", "post-install,post-upgrade", "pre-install, pre-upgrade"] {
+        let made = output::manifests(&object("Job", "batch/v1", hook), &jobs).unwrap();
+        assert_eq!(made[0].object()["metadata"]["annotations"], serde_json::json!({"team": "shop"}), "{hook}");
+        let refused = output::manifests(&object("Job", "batch/v1", hook), &run(Program::Helm)).unwrap_err();
+        assert_eq!(refused[0].reason, "HookNotSupported", "a source has nothing that runs it");
+    }
+    for (kind, version, hook, named) in [
+        ("Job", "batch/v1", "pre-delete", "pre-delete"),
+        ("Job", "batch/v1", "pre-install,pre-rollback", "pre-install"),
+        ("ConfigMap", "v1", "pre-install", "pre-install"),
+        ("Job", "other.test/v1", "post-upgrade", "post-upgrade"),
+    ] {
+        let refused = output::manifests(&object(kind, version, hook), &jobs).unwrap_err();
+        assert!(refused[0].message.contains(&format!("this hook ({named})")), "{}", refused[0].message);
+    }
+    assert_eq!(output::manifests(&object("Pod", "v1", "test"), &jobs).unwrap(), []);
 }

@@ -9,7 +9,7 @@ use landfall::gitops::{
     render::{self, Settings},
     renderer::{
         Program,
-        output::{self, Origins, Run},
+        output::{self, Hooks, Origins, Run},
     },
     sops::{self, age::Identities, made::Keys},
 };
@@ -296,8 +296,14 @@ fn identities_are_read_with_their_comments_and_no_error_shows_them() {
     assert!(read(&"# x\n".repeat(20_000)).is_err(), "there is a bound");
 }
 
-const RUN: Run<'_> =
-    Run { program: Program::Kustomize, directory: "", root: "kustomization.yaml", chart: None, origins: Origins::Kept };
+const RUN: Run<'_> = Run {
+    program: Program::Kustomize,
+    directory: "",
+    root: "kustomization.yaml",
+    chart: None,
+    origins: Origins::Kept,
+    hooks: Hooks::Refused,
+};
 
 fn keys(files: &[(&str, &str)]) -> Keys {
     let mut keys = Keys::new(Arc::new(identities(&["one"])));

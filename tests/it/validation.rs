@@ -148,9 +148,62 @@ fn a_package_has_exactly_one_content_with_exactly_one_source() {
     );
     refuses(&with(package(), [("/spec/database", json!({}))]), "spec.database: unknown field");
     refuses(&with(package(), [("/spec/workload", json!({}))]), "spec.workload: ");
-    refuses(&with(package(), [("/spec/workload/git", json!({}))]), "spec.workload.git: unknown field");
+    refuses(&with(package(), [("/spec/workload/git", git(json!({})))]), "spec.workload: ");
     refuses(&with(package(), [("/spec/workload/manifests", json!([]))]), "spec.workload.manifests: ");
     refuses(&with(package(), [("/spec/workload/manifests/0/kind", Value::Null)]), "spec.workload.manifests[0]: ");
+}
+
+/// A repository, with these fields beside its address.
+fn git(fields: Value) -> Value {
+    let mut git = json!({"url": "https://git.example.test/shop.git"});
+    git.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    git
+}
+
+/// A Package with its content in a repository.
+fn packaged(fields: Value) -> Value {
+    with(package(), [("/spec/workload", json!({"git": git(fields)}))])
+}
+
+#[test]
+fn a_package_names_one_commit_of_a_repository_for_ever() {
+    let commit = || json!("0123456789012345678901234567890123456789");
+    accepts(&packaged(
+        json!({"commit": commit(), "path": "/production", "timeout": "30s", "secretRef": {"name": "git"}}),
+    ));
+    accepts(&packaged(json!({"tag": "v1.0.0", "verify": {"mode": "TagAndHEAD", "secretRef": {"name": "keys"}}})));
+    let one = "spec.workload.git: name exactly one of commit and tag";
+    refuses(&packaged(json!({})), one);
+    refuses(&packaged(json!({"commit": commit(), "tag": "v1"})), one);
+    refuses(&packaged(json!({"branch": "main"})), "spec.workload.git.branch: unknown field");
+    refuses(&packaged(json!({"commit": "0123456"})), "spec.workload.git.commit: ");
+    refuses(
+        &packaged(json!({"commit": commit(), "verify": {"mode": "Tag", "secretRef": {"name": "keys"}}})),
+        "spec.workload.git.verify.mode: name a tag, or verify HEAD",
+    );
+    refuses(&packaged(json!({"tag": "v1", "path": "a/../b"})), "spec.workload.git.path: no `..`");
+    let at = |url: &str| with(packaged(json!({"tag": "v1"})), [("/spec/workload/git/url", json!(url))]);
+    refuses(&at("http://git.example.test/a.git"), "spec.workload.git.url: write https://host/path");
+    refuses(&at("https://ann:word@git.example.test/a.git"), "spec.workload.git.url: no credentials");
+    refuses(&at("ssh://git@git.example.test/a.git"), "spec.workload.git.secretRef: ssh needs a Secret");
+
+    let filled = |more: &str, value: Value| with(packaged(json!({"tag": "v1"})), [(more, value)]);
+    let (helm, values) = ("/spec/workload/helm", json!({"releaseName": "a", "values": {"replicas": 2}}));
+    accepts(&filled(helm, values.clone()));
+    accepts(&filled("/spec/workload/substitute", json!({"NAME": "a"})));
+    refuses(&with(package(), [(helm, values.clone())]), "spec.workload.helm: it says how a chart");
+    refuses(
+        &with(package(), [("/spec/workload/substitute", json!({"A": "a"}))]),
+        "spec.workload.substitute: its values",
+    );
+
+    let content = "spec.workload is immutable: make a Package of a new version";
+    let old = filled(helm, values);
+    refuses_change(&old, &with(old.clone(), [("/spec/workload/git/tag", json!("v2"))]), content);
+    refuses_change(&old, &with(old.clone(), [("/spec/workload/helm/values", json!({"replica": 2}))]), content);
+    refuses_change(&old, &with(old.clone(), [(helm, Value::Null)]), content);
+    refuses_change(&old, &package(), content);
+    refuses_change(&package(), &old, content);
 }
 
 #[test]

@@ -119,7 +119,8 @@ fn missing_checks(strategy: &Strategy, of_profile: &[Check]) -> Vec<Finding> {
 /// What rendering refuses. Which namespace the objects go to is not known without a cluster, so the first that a manifest
 /// names is taken for it: a second one can be no other Profile's.
 fn workload_findings(package: &PackageSpec, workload: &Workload) -> Vec<Finding> {
-    let manifests = workload.manifests.as_deref().unwrap_or_default();
+    // What a repository has is not known here.
+    let Some(manifests) = workload.manifests.as_deref() else { return Vec::new() };
     let named = manifests.iter().find_map(|manifest| manifest.0.pointer("/metadata/namespace")?.as_str());
     let source = Source { namespace: named.unwrap_or("default"), package, overrides: None, env_from: &[] };
     let refusals = render(&source).err().unwrap_or_default();

@@ -17,6 +17,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::outlook::{chosen, has_repository};
 use crate::{
     analysis::pods::{Trouble, summary, trouble},
     api::{
@@ -29,6 +30,7 @@ use crate::{
     },
     cluster::{
         call::CallError,
+        content::{Keeper, load},
         pods::old_pods,
         routers::Routers,
         store::{
@@ -38,7 +40,9 @@ use crate::{
         write::Writer,
     },
     engine::{observed::Revision, stage::Stage},
+    kinds::workload::brought::Content,
     rollout::{aim, record::Record},
+    telemetry::chain,
     traffic::{acknowledge::Controller, parent::ParentKey, parent::parents},
 };
 
@@ -52,6 +56,8 @@ pub struct World {
     pub profile: Option<Profile>,
     /// The Packages of its name.
     pub packages: Vec<Package>,
+    /// What a repository gave for the Package that is meant, or why it is not known; empty where none is wanted.
+    pub content: Result<Content, String>,
     /// The Deployments of the namespace.
     pub neighbours: Vec<Deployment>,
     /// What belongs to it, and what of that could not be listed.
@@ -94,6 +100,7 @@ impl World {
         let text = deployment.status.as_ref().and_then(|status| status.record.as_deref());
         let record = text.and_then(Record::read);
         Ok(Self {
+            content: brought(&writer, chosen(&deployment, record.as_ref(), &packages).ok().flatten()).await,
             account: exists(session, &account).await,
             trouble: troubled(session, &key, record.as_ref()).await,
             outdated: outdated(&writer, &key, record.as_ref()).await,
@@ -107,6 +114,19 @@ impl World {
             controllers,
         })
     }
+}
+
+/// What a repository gave for a Package, read as the caller.
+async fn brought(writer: &Writer, package: Option<&Package>) -> Result<Content, String> {
+    let none = || "its manifests are not known".to_owned();
+    let package = package.filter(|package| has_repository(package)).ok_or_else(none)?;
+    let checksum = package.status.as_ref().and_then(|status| status.checksum.as_deref()).ok_or_else(none)?;
+    let keeper = Keeper {
+        package: package.name_any(),
+        namespace: package.namespace().unwrap_or_default(),
+        uid: package.metadata.uid.clone().unwrap_or_default(),
+    };
+    load(writer, &keeper, checksum).await.map_err(|error| chain(&error))
 }
 
 async fn optional<K: DeserializeOwned>(session: &Session, kind: Kind, name: &str) -> anyhow::Result<Option<K>> {

@@ -22,7 +22,7 @@ use crate::{
     },
     kinds::workload::{
         hash::{content, inputs_digest},
-        render::{Source, render},
+        render::{Refusal, Source, render},
     },
     rollout::{
         aim::{self, Chosen, Offer},
@@ -275,10 +275,10 @@ fn aimed(world: &World) -> Aim {
         aim.problems.push(problem);
         return aim;
     }
-    match chosen(world) {
+    match chosen(&world.deployment, world.record.as_ref(), &world.packages) {
         Ok(Some(package)) => {
             aim.depends_on.clone_from(&package.spec.depends_on);
-            match rendered(&world.deployment, package, &namespace) {
+            match rendered(world, package, &namespace) {
                 Ok(rendered) => aim.rendered = Some(rendered),
                 Err(problems) => aim.problems.extend(problems),
             }
@@ -296,31 +296,60 @@ fn aimed(world: &World) -> Aim {
 }
 
 /// The Package that is meant; none where it is gone and what was rendered of it serves.
-fn chosen(world: &World) -> Result<Option<&Package>, Problem> {
-    let reference = &world.deployment.spec.package;
-    let pinned = world.deployment.status.as_ref().and_then(|status| status.pinned_version.as_ref());
-    let offers = world.packages.iter().map(|package| {
+///
+/// # Errors
+/// Says what is missing or wrong.
+pub fn chosen<'p>(
+    deployment: &Deployment,
+    record: Option<&Record>,
+    packages: &'p [Package],
+) -> Result<Option<&'p Package>, Problem> {
+    let reference = &deployment.spec.package;
+    let pinned = deployment.status.as_ref().and_then(|status| status.pinned_version.as_ref());
+    let offers = packages.iter().map(|package| {
         let checksum = package.status.as_ref().and_then(|status| status.checksum.as_deref());
+        let checksum = checksum.filter(|_| !has_repository(package));
         Offer {
             version: package.spec.version.clone(),
             state: package.spec.state.unwrap_or_default(),
             content: aim::content(checksum, &content(&package.spec).digest),
         }
     });
-    match aim::pick(reference, pinned, world.record.as_ref(), offers)? {
-        Chosen::New(version) => Ok(world.packages.iter().find(|package| package.spec.version == version)),
+    match aim::pick(reference, pinned, record, offers)? {
+        Chosen::New(version) => Ok(packages.iter().find(|package| package.spec.version == version)),
         Chosen::Kept(_) => Ok(None),
     }
 }
 
-fn rendered(deployment: &Deployment, package: &Package, namespace: &str) -> Result<Rendered, Vec<Problem>> {
-    let spec = &deployment.spec;
+/// Whether a repository has the content of a Package.
+pub fn has_repository(package: &Package) -> bool {
+    package.spec.workload.as_ref().is_some_and(|workload| workload.git.is_some())
+}
+
+fn rendered(world: &World, package: &Package, namespace: &str) -> Result<Rendered, Vec<Problem>> {
+    let spec = &world.deployment.spec;
     let overrides = spec.overrides.as_ref();
-    let inputs = inputs_digest(&content(&package.spec).digest, namespace, overrides, &spec.env_from);
-    let source = Source { namespace, package: &package.spec, overrides, env_from: &spec.env_from };
     let name = format!("{}-{}", package.spec.name, package.spec.version);
-    let refused = |refusal: &dyn std::fmt::Display| aim::invalid(format!("Package {name}: {refusal}"));
-    let release = render(&source).map_err(|refusals| refusals.iter().map(|one| refused(one)).collect::<Vec<_>>())?;
+    let status = package.status.clone().unwrap_or_default();
+    let (carried, brought) = match (has_repository(package), status.checksum.clone()) {
+        (false, _) => (content(&package.spec).digest, None),
+        (true, None) => return Err(vec![aim::not_brought(&name, &status)]),
+        (true, Some(checksum)) => (checksum, Some(world.content.clone())),
+    };
+    let inputs = inputs_digest(&carried, namespace, overrides, &spec.env_from);
+    let known = world.record.as_ref().and_then(|record| record.wanted.as_ref());
+    if let Some(known) = known.filter(|known| brought.is_some() && known.inputs == inputs) {
+        return Ok(known.clone());
+    }
+    let brought = brought.transpose().map_err(|message| vec![aim::pending(format!("Package {name}: {message}"))])?;
+    let filled = brought.as_ref().map(|brought| brought.package(&package.spec));
+    let source =
+        Source { namespace, package: filled.as_ref().unwrap_or(&package.spec), overrides, env_from: &spec.env_from };
+    let refused = |one: &Refusal| {
+        let told = brought.as_ref().map_or_else(|| one.to_string(), |brought| brought.told(one));
+        aim::invalid(format!("Package {name}: {told}"))
+    };
+    let release = render(&source).map_err(|refusals| refusals.iter().map(refused).collect::<Vec<_>>())?;
     Ok(aim::rendered(inputs, &release))
 }
 

@@ -17,10 +17,11 @@ use crate::{
         WORKLOADS_ANNOTATION,
         deployment::Deployment,
         names::label_value,
-        package::{Package, PackageState, PackageStatus},
+        package::{Package, PackageState, PackageStatus, Workload},
         profile::Profile,
         version::Version,
     },
+    cluster::content::Keeper,
     engine::observed::Revision,
     kinds::workload::hash::content,
     traffic::{
@@ -309,6 +310,10 @@ pub struct PackageView {
     pub digest: String,
     /// The size of its content and the number of its objects.
     pub size: (usize, usize),
+    /// Its uid.
+    pub uid: String,
+    /// Its content, where a repository has it.
+    pub repository: Option<Arc<Workload>>,
     /// Its status.
     pub status: PackageStatus,
 }
@@ -330,8 +335,25 @@ impl PackageView {
             depends_on: spec.depends_on.clone(),
             digest: content.digest,
             size: (content.size, manifests.len()),
+            uid: meta.uid.clone().unwrap_or_default(),
+            repository: spec.workload.as_ref().filter(|workload| workload.git.is_some()).cloned().map(Arc::new),
             status: package.status.clone().unwrap_or_default(),
         })
+    }
+}
+
+impl PackageView {
+    /// The digest of what a Deployment would get; none while nothing is known of what a repository has.
+    pub fn carried(&self) -> Option<&str> {
+        match &self.repository {
+            None => Some(&self.digest),
+            Some(_) => self.status.checksum.as_deref(),
+        }
+    }
+
+    /// The Package as the owner of what is kept of it.
+    pub fn keeper(&self) -> Keeper {
+        Keeper { package: self.name.to_string(), namespace: self.owner.namespace.to_string(), uid: self.uid.clone() }
     }
 }
 

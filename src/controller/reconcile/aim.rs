@@ -6,22 +6,27 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    api::{deployment::Deployment, package::Package, profile::Profile, version::Version},
+    api::{condition::ConditionReason, deployment::Deployment, package::Package, profile::Profile, version::Version},
     cluster::{
         call::CallError,
+        content::{ContentError, load},
         revision::{self, Digests, RevisionError},
-        store::view::PackageView,
+        store::{table::Item, view::PackageView},
         write::{Account, Place},
     },
     controller::operator::Operator,
     kinds::workload::{
-        hash::inputs_digest,
+        brought::Content,
+        hash::{self, inputs_digest},
         objects::Owner,
         release::Release,
-        render::{Source, render},
+        render::{Refusal, Source, render},
     },
     rollout::{
-        aim::{self, Chosen, Offer, content, intent, invalid, no_profile, pending, pick, refused_target, rehearses},
+        aim::{
+            self, Chosen, Offer, content, intent, invalid, no_profile, not_brought, pending, pick, refused_target,
+            rehearses,
+        },
         plan::Intent,
         record::{Record, Rendered},
         status::Problem,
@@ -130,7 +135,8 @@ fn package(operator: &Operator, deployment: &Deployment, record: Option<&Record>
     let offers = views.values().map(|view| Offer {
         version: view.version.clone(),
         state: view.state,
-        content: content(view.status.checksum.as_deref(), &view.digest),
+        // What a repository gave is proven when it is read.
+        content: content(view.status.checksum.as_deref().filter(|_| view.repository.is_none()), &view.digest),
     });
     match pick(reference, pinned, record, offers)? {
         Chosen::Kept(version) => Ok(Found::Kept(version)),
@@ -156,11 +162,12 @@ async fn rendered(
     ground: &Ground,
 ) -> Result<Result<Fresh, Against>, CallError> {
     let spec = &deployment.spec;
-    let inputs = inputs_digest(&view.digest, &ground.namespace, spec.overrides.as_ref(), &spec.env_from);
+    let name = format!("{}-{}", spec.package.name, view.version);
+    let Some(carried) = view.carried() else { return Ok(Err((not_brought(&name, &view.status), None))) };
+    let inputs = inputs_digest(carried, &ground.namespace, spec.overrides.as_ref(), &spec.env_from);
     if let Some(known) = record.and_then(|record| record.wanted.as_ref()).filter(|known| known.inputs == inputs) {
         return Ok(Ok((known.clone(), None)));
     }
-    let name = format!("{}-{}", spec.package.name, view.version);
     let place = Place::named("landfall.dev/v1alpha1", "Package", &ground.owner.namespace, &name);
     let Some(object) = operator.writer.get(&Account::Own, &place).await? else {
         return Ok(Err((pending(format!("Package {name}")), None)));
@@ -168,19 +175,61 @@ async fn rendered(
     let Ok(package) = serde_json::from_value::<Package>(object) else {
         return Ok(Err((invalid(format!("Package {name}: it cannot be read")), None)));
     };
+    let brought = match brought(operator, view, &package).await? {
+        Ok(brought) => brought,
+        Err(problem) => return Ok(Err((problem, Some(AGAIN)))),
+    };
+    let filled = brought.as_ref().map(|brought| brought.package(&package.spec));
     let source = Source {
         namespace: &ground.namespace,
-        package: &package.spec,
+        package: filled.as_ref().unwrap_or(&package.spec),
         overrides: spec.overrides.as_ref(),
         env_from: &spec.env_from,
     };
     match render(&source) {
         Err(refusals) => {
-            let all: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+            let told = |one: &Refusal| brought.as_ref().map_or_else(|| one.to_string(), |brought| brought.told(one));
+            let all: Vec<String> = refusals.iter().map(told).collect();
             Ok(Err((invalid(format!("Package {name}: {}", all.join("; "))), None)))
         }
         Ok(release) if rehearses(spec) => Ok(Ok((aim::rendered(inputs, &release), Some(Arc::new(release))))),
         Ok(release) => keep(operator, ground, (inputs, release), record).await,
+    }
+}
+
+/// What a repository gave for a Package; none where that has its content itself.
+async fn brought(
+    operator: &Operator,
+    view: &PackageView,
+    package: &Package,
+) -> Result<Result<Option<Content>, Problem>, CallError> {
+    let (true, Some(checksum)) = (view.repository.is_some(), view.status.checksum.as_deref()) else {
+        return Ok(Ok(None));
+    };
+    let name = view.name();
+    match load(&operator.writer, &view.keeper(), checksum).await {
+        Ok(content) if content.spec == hash::content(&package.spec).digest => Ok(Ok(Some(content))),
+        Ok(_) => {
+            let message =
+                format!("Package {name} has another spec than was recorded of it: make a Package of a new version");
+            Ok(Err(Problem::Stalled { reason: ConditionReason::ContentChanged, message }))
+        }
+        Err(ContentError::Call(_, error)) => Err(error),
+        Err(error) => {
+            // It is made again from its commit, and has to be the same.
+            operator.contents.lost(view);
+            operator.packages.add(view.owner());
+            Ok(Err(lost(name, view, &error)))
+        }
+    }
+}
+
+/// That what was kept of a Package is gone, and why it is not there again.
+fn lost(name: &str, view: &PackageView, error: &ContentError) -> Problem {
+    if view.status.error.is_some() {
+        not_brought(name, &view.status)
+    } else {
+        pending(format!("Package {name}: {error}"))
     }
 }
 

@@ -12,6 +12,7 @@ mod fight;
 mod health;
 mod keys;
 mod leave;
+pub mod packaged;
 mod prepare;
 mod repositories;
 mod revert;

@@ -149,13 +149,20 @@ async fn read_commit(job: &Job, remote: &Remote, revision: &Revision) -> Result<
     Ok((prepared, loaded))
 }
 
-async fn fetch(job: &Job, remote: &Remote, wanted: &Wanted) -> Result<Revision, Halt> {
+/// Makes a commit be there.
+///
+/// # Errors
+/// It cannot be had.
+pub async fn fetch(job: &Job, remote: &Remote, wanted: &Wanted) -> Result<Revision, Halt> {
     let mirrors = job.operator.sources.repositories.mirrors();
     Ok(mirrors.fetch(remote, wanted, &job.commit, job.source.git.limit()).await?)
 }
 
 /// Reads the files that are not known as they are.
-async fn files(job: &Job, remote: &Remote) -> Result<Read, Halt> {
+///
+/// # Errors
+/// They are refused, or cannot be read.
+pub async fn files(job: &Job, remote: &Remote) -> Result<Read, Halt> {
     let mirrors = Mirrors::clone(job.operator.sources.repositories.mirrors());
     let commit = reader::Commit { mirrors, remote: remote.clone(), id: job.commit.clone() };
     let settings = Settings { identities: Arc::clone(&job.identities), ..job.values.settings.clone() };
@@ -166,6 +173,7 @@ async fn files(job: &Job, remote: &Remote) -> Result<Read, Halt> {
         ignore: &job.source.ignore,
         settings: &settings,
         helm: job.source.helm.as_ref(),
+        hooks: job.hooks,
         name: &job.key.name,
         namespace: &job.target.namespace,
         known: known.map(|loaded| &loaded.files),

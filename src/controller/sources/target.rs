@@ -72,11 +72,16 @@ pub struct Target {
 impl Target {
     /// Where a Profile without a kubeconfig writes.
     fn here(operator: &Operator, key: &Key, profile: &Profile) -> Self {
+        Self::own(operator, key, account(key, profile))
+    }
+
+    /// The namespace of a key in this cluster, where an account writes.
+    pub fn own(operator: &Operator, key: &Key, account: Account) -> Self {
         Self {
             at: Where::Here,
             writer: operator.writer.clone(),
             bringer: operator.bringer.clone(),
-            account: account(key, profile),
+            account,
             namespace: key.namespace.to_string(),
             capabilities: Arc::clone(&operator.capabilities),
             touched: Arc::clone(&operator.sources.touched),

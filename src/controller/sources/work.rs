@@ -26,6 +26,7 @@ use crate::{
         object::{Id, Manifest},
         owner::{Owner, Replicas},
         plan::Plan,
+        renderer::output::Hooks,
         sops::age::Identities,
         sync::{Action, Found, Trouble},
         values::Values,
@@ -69,6 +70,8 @@ pub struct Job {
     pub inventory: source::Inventory,
     /// The commit as it was read, or for a correction the one that is in force.
     pub loaded: Option<Arc<Loaded>>,
+    /// What becomes of hooks of a chart.
+    pub hooks: Hooks,
 }
 
 /// A commit that was read.
@@ -130,6 +133,7 @@ impl Job {
             identities: Arc::default(),
             inventory: status.and_then(|status| status.inventory.clone()).unwrap_or_default(),
             loaded: None,
+            hooks: Hooks::Refused,
         }
     }
 

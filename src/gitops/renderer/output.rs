@@ -33,6 +33,18 @@ pub struct Run<'a> {
     pub chart: Option<&'a str>,
     /// Whether origins were asked for by us and not by the repository.
     pub origins: Origins,
+    /// What becomes of the hooks of a chart.
+    pub hooks: Hooks,
+}
+
+/// What becomes of hooks of Helm that run when something is installed or upgraded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Hooks {
+    /// They are refused: nothing would run them.
+    #[default]
+    Refused,
+    /// Jobs are Jobs as any other: what they are brought with runs each once per revision. Other kinds are refused.
+    Jobs,
 }
 
 /// What becomes of the annotation with the file that an object is from.
@@ -95,7 +107,10 @@ pub fn opened(output: &str, run: &Run<'_>, keys: &Keys) -> Result<Vec<Manifest>,
             };
             for mut part in parts {
                 let file = origin(&mut part.value, run).map_or_else(|| Arc::clone(&file), Arc::from);
-                match hook(&part.value, &file) {
+                if run.hooks == Hooks::Jobs && is_job_of_a_revision(&part.value) {
+                    unhook(&mut part.value);
+                }
+                match hook(&part.value, &file, run.hooks) {
                     Hook::None => match open(part, &file, keys) {
                         Ok(mut manifest) => {
                             manifest.line = 0;
@@ -185,18 +200,44 @@ enum Hook {
     Refused(Problem),
 }
 
-fn hook(object: &Value, file: &str) -> Hook {
-    let Some(events) = object.pointer("/metadata/annotations").and_then(|all| all.get(HOOKS)?.as_str()) else {
-        return Hook::None;
-    };
-    let events: Vec<&str> = events.split(',').map(str::trim).filter(|event| !event.is_empty()).collect();
+/// The hooks that a Job of a revision stands for: it runs once, before the revision gets traffic.
+const ONCE: [&str; 4] = ["pre-install", "post-install", "pre-upgrade", "post-upgrade"];
+/// The annotations by which hooks are ordered and cleared away.
+const ABOUT_HOOKS: [&str; 4] =
+    [HOOKS, "helm.sh/hook-weight", "helm.sh/hook-delete-policy", "helm.sh/hook-output-log-policy"];
+
+/// The events of a hook; none for an object that is no hook.
+fn events(object: &Value) -> Option<Vec<&str>> {
+    let events = object.pointer("/metadata/annotations").and_then(|all| all.get(HOOKS)?.as_str())?;
+    Some(events.split(',').map(str::trim).filter(|event| !event.is_empty()).collect())
+}
+
+fn is_job_of_a_revision(object: &Value) -> bool {
+    let is_job =
+        object["kind"] == "Job" && object["apiVersion"].as_str().is_some_and(|text| text.starts_with("batch/"));
+    let events = events(object).unwrap_or_default();
+    is_job && !events.is_empty() && events.iter().all(|event| ONCE.contains(event))
+}
+
+fn unhook(object: &mut Value) {
+    if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.retain(|name, _| !ABOUT_HOOKS.contains(&name.as_str()));
+    }
+}
+
+fn hook(object: &Value, file: &str, hooks: Hooks) -> Hook {
+    let Some(events) = events(object) else { return Hook::None };
     let other = events.iter().find(|event| !event.starts_with("test") && **event != "crd-install");
     let Some(event) = other else {
         return if events.iter().any(|event| event.starts_with("test")) { Hook::Dropped } else { Hook::None };
     };
     let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let jobs = match hooks {
+        Hooks::Refused => "",
+        Hooks::Jobs => ", or a Job that installs or upgrades",
+    };
     let message = format!(
-        "nothing would run this hook ({}): switch it off by a value of the chart, or make it an object without {HOOKS}",
+        "nothing would run this hook ({}): switch it off by a value of the chart, or make it an object without {HOOKS}{jobs}",
         cut(event, 40)
     );
     let name = format!("{} {}", cut(text("/kind"), 63), cut(text("/metadata/name"), 253));

@@ -4,10 +4,12 @@
 //! - [`render`]: from a Package to a release. Its parts in order: `manifest` reads, `overrides` changes (with `image` and
 //!   `strategic`), `rules` judges (with `metadata`, `deployment` and `autoscaler`), [`hash`] names, `parts` sorts (with
 //!   `mentions` and `alone`).
+//! - [`brought`]: what a repository gave for a Package, as it is kept.
 //! - [`pod`]: what a pod template refers to; `selector` and `json` are small tools.
 
 mod alone;
 mod autoscaler;
+pub mod brought;
 mod deployment;
 pub mod hash;
 mod image;

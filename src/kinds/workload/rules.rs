@@ -43,8 +43,7 @@ pub fn refusals(items: &[Item], workload: &Workload, namespace: &str) -> Vec<Ref
     for item in items {
         found.extend(kind(item));
         found.extend(metadata::refusals(item, &package, namespace));
-        found.extend(reserved_type(item));
-        found.extend(plain_secret(item, workload));
+        found.extend(secret(item, workload));
         found.extend(deployment::refusals(item, items));
         found.extend(claimed_selector(item));
         found.extend(candidate_name(item, &package));
@@ -82,6 +81,11 @@ fn kind(item: &Item) -> Option<Refusal> {
     None
 }
 
+/// What stands against a Secret.
+pub fn secret(item: &Item, workload: &Workload) -> Option<Refusal> {
+    reserved_type(item).or_else(|| plain_secret(item, workload))
+}
+
 /// A Secret of such a type says what is carried out: only the operator writes one.
 fn reserved_type(item: &Item) -> Option<Refusal> {
     let reserved = format!("{GROUP}/");
@@ -101,8 +105,11 @@ fn plain_secret(item: &Item, workload: &Workload) -> Option<Refusal> {
                        the Deployment";
         Some(item.refuse("sops", message))
     } else if has_content && workload.allow_plain_secrets != Some(true) {
-        let message = "a Secret in plain text is readable by everybody who may read Packages: name one of the cluster in \
-                       spec.envFrom of the Deployment, or set spec.workload.allowPlainSecrets";
+        let readers = if workload.git.is_some() { "the repository" } else { "Packages" };
+        let message = format!(
+            "a Secret in plain text is readable by everybody who may read {readers}: name one of the cluster in \
+             spec.envFrom of the Deployment, or set spec.workload.allowPlainSecrets"
+        );
         Some(Refusal::new(&item.at, message))
     } else {
         None

@@ -8,6 +8,7 @@ mod forge;
 mod interrupted;
 mod leave;
 mod order;
+mod package;
 mod remote;
 mod rendered;
 mod reverted;
