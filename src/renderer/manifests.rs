@@ -15,6 +15,7 @@ use crate::{
         object::Manifest,
         problem::Problem,
         render::{self, Settings},
+        renderer::output::Hooks,
         select,
         tree::Entry,
     },
