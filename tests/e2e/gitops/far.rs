@@ -78,8 +78,8 @@ impl Far {
         }
         let port = free_port();
         let children = processes(&scratch, port);
-        let text = kubeconfig(&address(port), Some(&identity.authority), &json!({"token": ADMIN})).to_string();
-        let read = kubeconfig::read(text.as_bytes()).unwrap();
+        let config = kubeconfig(&address(port), Some(&identity.authority), &json!({"token": ADMIN})).to_string();
+        let read = kubeconfig::read(config.as_bytes()).unwrap();
         let client = remote::client(&read, &Forbidden::only(BTreeSet::new())).unwrap();
         let far = Self { scratch, identity, port, children, client };
         far.ready().await;
