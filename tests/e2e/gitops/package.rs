@@ -161,6 +161,7 @@ async fn repository(test: &str) -> (Forge, String) {
         "first",
         &[
             ("good/web.yaml", &good),
+            ("empty/README.md", "no manifest"),
             ("bad/web.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x\n"),
             ("secret/a.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {a: word}\n"),
             ("pod/a.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"),
@@ -175,7 +176,7 @@ async fn what_cannot_be_read_is_said_with_its_place() {
     let at = |path: &str| format!("commit: {commit}, path: {path}, {SECRET}");
     let refused = ConditionReason::RenderFailed;
     for (version, path, words) in [
-        ("2.0.0", "nowhere", "there is no manifest here"),
+        ("2.0.0", "empty", "there is no manifest here"),
         ("2.0.1", "bad", "bad/web.yaml:3: "),
         ("2.0.2", "secret", "secret/a.yaml:1: a Secret in plain text"),
     ] {
@@ -183,6 +184,8 @@ async fn what_cannot_be_read_is_said_with_its_place() {
         let error = faulty(&forge, version, refused).await;
         assert!(error.contains(words), "{error}");
     }
+    package(&forge, "2.0.3", (&at("nowhere"), "")).await;
+    assert!(faulty(&forge, "2.0.3", ConditionReason::FetchFailed).await.contains("nowhere"));
     package(&forge, "2.1.0", (&format!("tag: none, {SECRET}"), "")).await;
     faulty(&forge, "2.1.0", ConditionReason::FetchFailed).await;
     package(&forge, "2.2.0", (&format!("commit: {commit}, secretRef: {{name: other}}"), "")).await;
