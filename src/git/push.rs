@@ -94,8 +94,9 @@ pub(super) async fn receive(
     }
     match report {
         Report { unpacked: true, outcome: Some(Ok(())), .. } => Ok(Answer::Moved),
-        Report { outcome: Some(Err(why)), talk, .. } => Ok(Answer::Refused(words(&why, &talk, credentials))),
-        Report { trouble: Some(why), talk, .. } => Ok(Answer::Refused(words(&why, &talk, credentials))),
+        Report { outcome: Some(Err(why)), talk, .. } | Report { trouble: Some(why), talk, .. } => {
+            Ok(Answer::Refused(words(&why, &talk, credentials)))
+        }
         _ => Err(wire.strange("it does not say what became of the push")),
     }
 }

@@ -165,8 +165,7 @@ fn message(decided: &Reverted, subject: &str, (directory, source): (&str, &str))
     let mut letters = cause.chars();
     let cause: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
     format!(
-        "Revert \"{subject}\"\n\n{cause}.\n\n{} {of}.\nThe directory {directory} is as in commit {to}.\n\n{TRAILER}{source}\n",
-        REVERTS
+        "Revert \"{subject}\"\n\n{cause}.\n\n{REVERTS} {of}.\nThe directory {directory} is as in commit {to}.\n\n{TRAILER}{source}\n"
     )
 }
 

@@ -109,11 +109,7 @@ fn where_nothing_was_in_force_before_nothing_is_pushed_and_that_is_said() {
 #[test]
 fn a_revert_of_which_a_check_fails_too_is_not_undone() {
     let mut world = reverting("main");
-    let first = world.tip.clone();
-    world.commits.get_mut(&first).unwrap().rolled_back = Some("CHECK_FAILED");
-    world.push(Content { rolled_back: Some("CHECK_FAILED"), ..content(&[("a0", "2")]) });
-    // The law that what is brought back was good does not hold in this world: the pretended one turned bad.
-    world.commits.get_mut(&first).unwrap().rolled_back = None;
+    world.push(bad("CHECK_FAILED"));
     world.until("undone", |world| revert(world).commit.is_some());
     world.commits.get_mut("c3").unwrap().rolled_back = Some("CHECK_FAILED");
     world.until("failed", |world| world.status.last_sync.as_ref().is_some_and(|sync| sync.commit == "c3"));
@@ -126,7 +122,6 @@ fn a_newer_commit_is_synced_while_a_push_is_under_way_and_the_push_comes_to_noth
     let mut world = reverting("main");
     world.push(bad("CHECK_FAILED"));
     world.until("pushing", |world| world.process.push.is_some());
-    world.faults.slow = 0;
     let third = world.push(content(&[("a0", "3")]));
     world.until("in force", |world| world.is_in_force(&third));
     assert_eq!((revert(&world).reason.as_deref(), world.commits.len()), (Some(TIP_MOVED), 3));
