@@ -21,6 +21,7 @@ use crate::{
     },
     cluster::probe::forbidden::Forbidden,
     git::{
+        checkout::Checkout,
         mirror::{Limits, Mirrors, Remote, Wanted},
         secret::Credentials,
     },
@@ -37,9 +38,7 @@ pub enum Files {
 
 /// A commit that was fetched.
 pub struct Commit {
-    mirrors: Mirrors,
-    remote: Remote,
-    id: String,
+    checkout: Checkout,
     /// Where it is kept. It goes with this.
     _scratch: TempDir,
 }
@@ -69,7 +68,8 @@ impl Files {
         let first = revision.message.lines().next().unwrap_or_default();
         let short = short(&id);
         note(&format!("{name}: {} is at {short}, {first}, by {}", wanted.words(), revision.author));
-        Ok(Self::Commit(Box::new(Commit { mirrors, remote, id, _scratch: scratch })))
+        let checkout = mirrors.checkout(&remote, git, &id).await?;
+        Ok(Self::Commit(Box::new(Commit { checkout, _scratch: scratch })))
     }
 
     /// The paths below a directory.
@@ -78,7 +78,7 @@ impl Files {
     /// It is not there, or cannot be read.
     pub async fn list(&self, directory: &str) -> anyhow::Result<Listing> {
         match self {
-            Self::Commit(commit) => Ok(commit.mirrors.list(&commit.remote, &commit.id, directory).await?),
+            Self::Commit(commit) => Ok(commit.checkout.list(directory).await?),
             Self::Directory(root) => directory::list(&directory::find(root, directory)?),
         }
     }
@@ -91,7 +91,7 @@ impl Files {
         match self {
             Self::Commit(commit) => {
                 let ids: Vec<String> = entries.iter().map(|entry| entry.id.clone()).collect();
-                Ok(commit.mirrors.read(&commit.remote, &ids).await?)
+                Ok(commit.checkout.read(&ids).await?)
             }
             Self::Directory(root) => {
                 let top = directory::find(root, directory)?;

@@ -56,6 +56,12 @@ pub enum Halt {
     Unverified(SyncFailure),
 }
 
+impl From<Problem> for Halt {
+    fn from(problem: Problem) -> Self {
+        Self::from(vec![problem])
+    }
+}
+
 impl From<Vec<Problem>> for Halt {
     fn from(problems: Vec<Problem>) -> Self {
         Self::Refused(problems.into_iter().map(SyncFailure::from).collect())
@@ -64,7 +70,10 @@ impl From<Vec<Problem>> for Halt {
 
 impl From<GitError> for Halt {
     fn from(error: GitError) -> Self {
-        Self::Unreached(trouble(&error))
+        match error {
+            GitError::Modules { file, line, why } => Problem::new(&file, line, select::SUBMODULE, why).into(),
+            error => Self::Unreached(trouble(&error)),
+        }
     }
 }
 
@@ -160,15 +169,16 @@ pub struct Files {
 /// Reads the files that are not known as they are.
 async fn files(job: &Job, remote: &Remote) -> Result<Files, Halt> {
     let mirrors = job.operator.sources.repositories.mirrors();
+    let checkout = mirrors.checkout(remote, &job.source.git, &job.commit).await?;
     let directory = job.source.git.directory();
-    let listing = mirrors.list(remote, &job.commit, directory).await?;
+    let listing = checkout.list(directory).await?;
     let ignore = match listing.entries.iter().find(|entry| entry.path == select::IGNORE_FILE) {
-        Some(entry) => mirrors.read(remote, std::slice::from_ref(&entry.id)).await?.pop(),
+        Some(entry) => checkout.read(std::slice::from_ref(&entry.id)).await?.pop(),
         None => None,
     };
     let ignore = ignore.map(|content| String::from_utf8_lossy(&content).into_owned());
     if let Some((root, program)) = select::root(&listing, ignore.as_deref(), &job.source.ignore)? {
-        return rendered::files(job, remote, (&root.path, program)).await;
+        return rendered::files(job, &checkout, (&root.path, program)).await;
     }
     if let Some(halt) = rendered::without_chart(job) {
         return Err(halt);
@@ -184,7 +194,7 @@ async fn files(job: &Job, remote: &Remote) -> Result<Files, Halt> {
         }
     }
     let ids: Vec<String> = unknown.iter().map(|entry| entry.id.clone()).collect();
-    let contents = mirrors.read(remote, &ids).await?;
+    let contents = checkout.read(&ids).await?;
     let settings = Settings { identities: Arc::clone(&job.identities), ..job.values.settings.clone() };
     let files: Vec<(String, String, Vec<u8>)> = unknown
         .into_iter()

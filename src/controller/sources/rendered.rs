@@ -10,7 +10,7 @@ use super::{
     work::Job,
 };
 use crate::{
-    git::mirror::Remote,
+    git::checkout::Checkout,
     gitops::{
         document,
         object::Manifest,
@@ -46,7 +46,7 @@ const NOT_REPEATED: &str = "it refuses the files; its words may quote values of 
 /// What is to be rendered.
 struct Task<'a> {
     job: &'a Job,
-    remote: &'a Remote,
+    checkout: &'a Checkout,
     program: Program,
     /// The directory, from the root of the repository.
     directory: String,
@@ -65,14 +65,14 @@ struct Needs {
 }
 
 /// Makes the manifests of a directory, or takes those of before. `root` is the file that it begins with.
-pub async fn files(job: &Job, remote: &Remote, (root, program): (&str, Program)) -> Result<Files, Halt> {
+pub async fn files(job: &Job, checkout: &Checkout, (root, program): (&str, Program)) -> Result<Files, Halt> {
     let directory = job.source.git.directory();
     let parts: Vec<&str> = directory.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     let directory = parts.join("/");
     let shown = if directory.is_empty() { root.to_owned() } else { format!("{directory}/{root}") };
-    let mut task = Task { job, remote, program, directory, root: shown, chart: None };
+    let mut task = Task { job, checkout, program, directory, root: shown, chart: None };
     task.refuse_other_settings()?;
-    let listing = task.mirrors().list(remote, &job.commit, "/").await?;
+    let listing = checkout.list("/").await?;
     let needs = match program {
         Program::Kustomize => task.kustomization(&listing).await?,
         Program::Helm => task.chart(&listing).await?,
@@ -110,10 +110,6 @@ impl Needs {
 }
 
 impl Task<'_> {
-    fn mirrors(&self) -> &crate::git::mirror::Mirrors {
-        self.job.operator.sources.repositories.mirrors()
-    }
-
     fn refuse_other_settings(&self) -> Result<(), Halt> {
         if self.job.source.helm.is_none() || self.program == Program::Helm {
             return Ok(());
@@ -124,7 +120,7 @@ impl Task<'_> {
 
     async fn contents(&self, entries: &[Entry]) -> Result<Vec<Vec<u8>>, Halt> {
         let ids: Vec<String> = entries.iter().map(|entry| entry.id.clone()).collect();
-        Ok(self.mirrors().read(self.remote, &ids).await?)
+        Ok(self.checkout.read(&ids).await?)
     }
 
     async fn kustomization(&self, listing: &Listing) -> Result<Needs, Halt> {

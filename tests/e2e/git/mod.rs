@@ -5,6 +5,7 @@ mod history;
 pub mod server;
 mod signatures;
 pub mod ssh;
+mod submodules;
 mod trees;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, sync::Arc};

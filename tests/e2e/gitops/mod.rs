@@ -9,6 +9,7 @@ mod leave;
 mod order;
 mod rendered;
 mod rollouts;
+mod submodules;
 mod trust;
 mod values;
 mod webhooks;
