@@ -152,6 +152,9 @@ pub struct GitSource {
     #[x_kube(validation = Rule::new("!self.split('/').exists(part, part == '..')")
         .message("spec.source.git.path: no `..`: name a directory of the repository from its root"))]
     pub path: Option<String>,
+    /// Whether submodules are read too, each at the commit that is recorded. Default: false, they are refused.
+    #[serde(default)]
+    pub submodules: bool,
     /// How often the repository is looked at, when nobody says that it changed. Default: 1m; at least 1s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<TimeSpan>,

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+/// Why a server was asked without credentials.
+const NO_CREDENTIALS: &str = " (the Secret of spec.source.git.secretRef is for the host of spec.source.git.url alone: neither its credentials nor its ca.crt are used here)";
+
 /// What went wrong. No text of a server and nothing of a credential is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum GitError {
@@ -90,6 +93,29 @@ pub enum GitError {
         /// How large it may be.
         limit: String,
     },
+    /// What `.gitmodules` says of a submodule is not followed.
+    #[error("{file}, line {line}: {why}")]
+    Modules {
+        /// The file, from the root of the repository.
+        file: String,
+        /// The line in it, from one.
+        line: u64,
+        /// What is wrong, and the remedy.
+        why: String,
+    },
+    /// A submodule could not be fetched or read.
+    #[error("the submodule {name} at {path}{}", if *.is_left_out { NO_CREDENTIALS } else { "" })]
+    Submodule {
+        /// Its name in `.gitmodules`.
+        name: String,
+        /// Its path, from the root of the repository.
+        path: String,
+        /// Whether it is at another host, for which the Secret is not.
+        is_left_out: bool,
+        /// What went wrong.
+        #[source]
+        cause: Box<GitError>,
+    },
     /// The address may not be asked.
     #[error("the address of the repository is refused: {why}")]
     BadAddress {
@@ -121,12 +147,16 @@ impl GitError {
         match self {
             Self::Denied { .. } | Self::UnknownHost { .. } => "AccessDenied",
             Self::HostKey { .. } => "HostKeyChanged",
+            Self::Submodule { cause, .. } => cause.reason(),
             _ => "FetchFailed",
         }
     }
 
     /// Whether the same thing may go well later with nothing changed.
     pub fn may_pass(&self) -> bool {
+        if let Self::Submodule { cause, .. } = self {
+            return cause.may_pass();
+        }
         matches!(
             self,
             Self::Unreachable { .. }
@@ -151,6 +181,11 @@ pub enum Mismatch {
     #[error("which known_hosts of the Secret has as revoked")]
     Revoked,
 }
+
+/// What is too big where a server sends too much.
+pub(super) const SENT: &str = "what the server sends";
+/// What is too big where it sends too many objects.
+pub(super) const OBJECTS: &str = "the number of objects";
 
 /// A limit without a tail of digits.
 fn whole(limit: &Duration) -> String {

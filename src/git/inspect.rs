@@ -27,6 +27,7 @@ pub enum Objection {
 /// Reads a pack that arrives in pieces.
 pub struct Inspector {
     state: State,
+    objects: u32,
     objects_left: u32,
     objects_max: u64,
     size_max: u64,
@@ -57,7 +58,12 @@ impl Inspector {
     pub fn new(objects_max: u64, size_max: u64) -> Self {
         let output = vec![0; 32 * 1024];
         let state = State::Start(Vec::new());
-        Self { state, objects_left: 0, objects_max, size_max, inflate: Decompress::new(true), output }
+        Self { state, objects: 0, objects_left: 0, objects_max, size_max, inflate: Decompress::new(true), output }
+    }
+
+    /// How many objects the pack says that it has.
+    pub fn objects(&self) -> u64 {
+        self.objects.into()
     }
 
     /// Looks at the next piece.
@@ -91,7 +97,8 @@ impl Inspector {
 
     fn start(&mut self, start: [u8; 12]) -> Result<(), Objection> {
         let [b'P', b'A', b'C', b'K', 0, 0, 0, 2 | 3, count @ ..] = start else { return Err(Objection::Garbage) };
-        self.objects_left = u32::from_be_bytes(count);
+        self.objects = u32::from_be_bytes(count);
+        self.objects_left = self.objects;
         if u64::from(self.objects_left) > self.objects_max {
             return Err(Objection::Many);
         }

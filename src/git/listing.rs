@@ -11,9 +11,9 @@ use super::{
 use crate::gitops::tree::{Entry, Kind, Listing};
 
 /// The most paths, and the most directories: a few trees that hold each other may be a billion paths.
-const ENTRIES_MAX: usize = 100_000;
+pub(super) const ENTRIES_MAX: usize = 100_000;
 /// The most of a path in bytes, as Linux has it.
-const PATH_MAX: usize = 4096;
+pub(super) const PATH_MAX: usize = 4096;
 /// A link, by its mode in a tree.
 const LINK: i32 = 0o120_000;
 
@@ -123,11 +123,11 @@ fn wrong(part: &str) -> Option<&'static str> {
 }
 
 /// A path for people, with everything unusual escaped.
-fn shown(path: &str) -> String {
+pub(super) fn shown(path: &str) -> String {
     path.chars().take(200).flat_map(char::escape_debug).collect()
 }
 
-fn too_many(what: &str) -> GitError {
+pub(super) fn too_many(what: &str) -> GitError {
     GitError::TooBig { what: what.to_owned(), limit: ENTRIES_MAX.to_string() }
 }
 

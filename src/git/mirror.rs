@@ -14,24 +14,25 @@ use std::{
 use semver::VersionReq;
 use sha2::{Digest, Sha256};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::Semaphore,
     task::spawn_blocking,
     time::{timeout, timeout_at},
 };
 
 use super::{
-    advertisement::{Advertisement, Reference, is_id},
+    advertisement::{Reference, is_id},
     error::GitError,
+    fetch::{Allowance, Taking, Wish},
     https::Dialer,
     listing,
     push::{self, Form, Push},
     secret::Credentials,
     session::{Service, Session},
     signature::Signed,
-    store::{self, Refused},
+    store,
     turn::{Lock, Turn, blocking, lost},
     undo::{self, Made},
-    upload::{self, Answer, Ask, Depth},
+    upload::Depth,
     wire::Wire,
 };
 use crate::{
@@ -50,10 +51,6 @@ const READERS_MAX: usize = 4;
 const FETCHES_MAX: usize = 8;
 /// How many branches are moved at the same time.
 const PUSHES_MAX: usize = 8;
-/// How many pieces of a pack may wait for the disk.
-const PIECES_MAX: usize = 16;
-/// The most branches and tags of which the whole history is fetched, to find a commit.
-const TIPS_MAX: usize = 1000;
 
 /// What is too much.
 #[derive(Debug, Clone)]
@@ -149,12 +146,12 @@ pub struct Tag {
 
 /// All mirrors. Made once; a copy is the same one.
 #[derive(Clone)]
-pub struct Mirrors(Arc<Inner>);
+pub struct Mirrors(pub(super) Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     root: PathBuf,
-    limits: Limits,
-    dialer: Dialer,
+    pub(super) limits: Limits,
+    pub(super) dialer: Dialer,
     locks: Mutex<HashMap<String, Arc<Lock>>>,
     readers: Arc<Semaphore>,
     fetches: Arc<Semaphore>,
@@ -207,19 +204,25 @@ impl Mirrors {
         if !is_id(commit) {
             return Err(GitError::NoSuchReference { what: format!("commit {commit}: write its whole hash") });
         }
-        let wish = Wish { remote, wanted, commit, limit };
+        let allowance = Allowance::new(&self.0.limits);
+        self.fetch_within(&Wish { remote, wanted, commit, limit, allowance: &allowance }).await
+    }
+
+    /// Makes a commit be there, with what others have left of an allowance.
+    pub(super) async fn fetch_within(&self, wish: &Wish<'_>) -> Result<Revision, GitError> {
+        let Wish { remote, commit, limit, .. } = *wish;
         match self.find(remote, commit).await {
             Ok(Some(found)) => return Ok(found),
             Ok(None) | Err(GitError::Damaged) => {}
             Err(error) => return Err(error),
         }
         let turn = self.turn(remote, limit).await?;
-        let outcome = self.fetch_into(&wish, &turn).await;
+        let outcome = self.fetch_into(wish, &turn).await;
         if !matches!(outcome, Err(GitError::Damaged)) {
             return outcome;
         }
         turn.alone(store::remove).await?;
-        self.fetch_into(&wish, &turn).await
+        self.fetch_into(wish, &turn).await
     }
 
     /// The signature of a commit that was fetched; none if it is not signed.
@@ -237,7 +240,8 @@ impl Mirrors {
     /// # Errors
     /// See [`GitError`]. It is [`GitError::NoSuchReference`] where the tag leads to another commit meanwhile.
     pub async fn tag(&self, remote: &Remote, wanted: &Wanted, commit: &str, limit: Duration) -> Result<Tag, GitError> {
-        let wish = Wish { remote, wanted, commit, limit };
+        let allowance = Allowance::new(&self.0.limits);
+        let wish = Wish { remote, wanted, commit, limit, allowance: &allowance };
         let turn = self.turn(remote, limit).await?;
         let limits = self.0.limits.clone();
         let has = turn.alone(move |path| store::prepare(path, &limits)).await?;
@@ -366,7 +370,7 @@ impl Mirrors {
     }
 
     /// Waits for the right to add to a mirror. The time for the work begins when it is there.
-    async fn turn(&self, remote: &Remote, limit: Duration) -> Result<Turn, GitError> {
+    pub(super) async fn turn(&self, remote: &Remote, limit: Duration) -> Result<Turn, GitError> {
         let name = remote.fingerprint();
         let lock = self.lock(&name);
         let fetching = Arc::clone(&lock.fetching).lock_owned().await;
@@ -378,91 +382,6 @@ impl Mirrors {
         let mut locks = self.0.locks.lock().unwrap_or_else(PoisonError::into_inner);
         locks.retain(|_, lock| Arc::strong_count(lock) > 1);
         Arc::clone(locks.entry(name.to_owned()).or_default())
-    }
-
-    async fn fetch_into(&self, wish: &Wish<'_>, turn: &Turn) -> Result<Revision, GitError> {
-        let (limits, commit) = (self.0.limits.clone(), wish.commit.to_owned());
-        let prepare = move |path: &Path| Ok((store::prepare(path, &limits)?, store::find(path, &commit)?));
-        let (has, found) = turn.alone(prepare).await?;
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        let mut session = Session::new(&self.0.dialer, wish.remote)?;
-        let host = session.host();
-        let offer = timeout_at(turn.until.into(), session.offer(|_| true)).await;
-        let offer = offer.map_err(|_| GitError::TimedOut { host, limit: wish.limit })??;
-        self.take(&mut session, &offer, Taking { wish, turn, has }).await?;
-        let commit = wish.commit.to_owned();
-        let kept = turn.beside_readers(move |path| store::keep(path, &commit)).await?;
-        kept.ok_or_else(|| GitError::NoSuchReference { what: wish.gone() })
-    }
-
-    /// Fetches by the reference that leads to the commit, else by the commit itself, else everything.
-    async fn take(&self, session: &mut Session<'_>, offer: &Advertisement, taking: Taking<'_>) -> Result<(), GitError> {
-        let commit = taking.wish.commit;
-        let tip = offer.references.iter().find(|reference| reference.commit() == commit);
-        let want = tip.map_or_else(|| commit.to_owned(), |reference| reference.id.clone());
-        let by_hash = ["allow-tip-sha1-in-want", "allow-reachable-sha1-in-want", "allow-any-sha1-in-want"];
-        if tip.is_some() || by_hash.iter().any(|capability| offer.can(capability)) {
-            let depth = if offer.can("shallow") { Depth::One } else { Depth::All };
-            if self.transfer((session, offer), &taking, &[want], depth).await? == Answer::Pack {
-                return Ok(());
-            }
-        }
-        let gone = || GitError::NoSuchReference { what: taking.wish.gone() };
-        if !matches!(taking.wish.wanted, Wanted::Commit(_)) {
-            return Err(gone());
-        }
-        let mut tips: Vec<String> = offer
-            .references
-            .iter()
-            .filter(|reference| taking.wish.wanted.may_be(&reference.name))
-            .map(|reference| reference.id.clone())
-            .collect();
-        tips.sort_unstable();
-        tips.dedup();
-        if tips.is_empty() || tips.len() > TIPS_MAX {
-            return Err(gone());
-        }
-        let whole = Taking { has: Vec::new(), ..taking };
-        match self.transfer((session, offer), &whole, &tips, Depth::All).await? {
-            Answer::Pack => Ok(()),
-            Answer::NotGiven => Err(gone()),
-        }
-    }
-
-    /// Asks for objects and writes them as they arrive.
-    async fn transfer(
-        &self,
-        (session, offer): (&mut Session<'_>, &Advertisement),
-        taking: &Taking<'_>,
-        wants: &[String],
-        depth: Depth,
-    ) -> Result<Answer, GitError> {
-        let (host, limit) = (session.host(), taking.wish.limit);
-        let late = || GitError::TimedOut { host: host.clone(), limit };
-        let (sink, pieces) = mpsc::channel(PIECES_MAX);
-        let message = upload::request(&Ask { wants, has: &taking.has, depth }, |capability| offer.can(capability));
-        let sending = async {
-            session.upload(message).await?;
-            let mut wire = Wire::new(session, self.0.limits.received);
-            upload::receive(&mut wire, depth, sink).await
-        };
-        let sending = timeout_at(taking.turn.until.into(), sending);
-        let limits = self.0.limits.clone();
-        let until = taking.turn.until;
-        let receiving = taking.turn.beside_readers(move |path| Ok(store::receive(path, pieces, &limits, until)));
-        let (sent, received) = tokio::join!(sending, receiving);
-        let answer = sent.map_err(|_| late())??;
-        match received? {
-            _ if answer == Answer::NotGiven => Ok(answer),
-            Ok(()) => Ok(answer),
-            Err(Refused::Error(error)) => Err(error),
-            Err(Refused::Late) => Err(late()),
-            Err(Refused::Cut | Refused::Garbage) => {
-                Err(GitError::Protocol { host: host.clone(), why: "what it sends is no pack" })
-            }
-        }
     }
 }
 
@@ -491,33 +410,4 @@ async fn move_branch(
     let form = if offer.can("side-band-64k") { Form::Bands } else { Form::Plain };
     session.upload(push::request(push, |capability| offer.can(capability))).await?;
     push::receive(&mut Wire::new(session, push::REPORT_MAX), (push, form), credentials).await
-}
-
-/// What somebody asks for.
-struct Wish<'a> {
-    remote: &'a Remote,
-    wanted: &'a Wanted,
-    commit: &'a str,
-    limit: Duration,
-}
-
-impl Wish<'_> {
-    fn gone(&self) -> String {
-        match self.wanted {
-            Wanted::Commit(_) => self.wanted.words(),
-            other => format!(
-                "commit {} any more for the {}: it was rewritten or deleted meanwhile",
-                self.commit,
-                other.words()
-            ),
-        }
-    }
-}
-
-/// A wish, the right to fulfil it, and the commits that are there already.
-#[derive(Clone)]
-struct Taking<'a> {
-    wish: &'a Wish<'a>,
-    turn: &'a Turn,
-    has: Vec<String>,
 }

@@ -4,7 +4,7 @@
 //! judged, deadlines that end it at any byte, and one try per credential. libgit2 gets the pack, and keeps and reads
 //! objects; it opens no socket, starts no program and knows no credential. Nothing is checked out.
 //!
-//! In reading order: [`mirror`] (the interface), `turn` (who may do what at the same time), [`secret`], `identity` and `known` (credentials, and whom one trusts), `packet`, `advertisement` and `upload` (the
+//! In reading order: [`mirror`] (the interface), [`checkout`] and `gitmodules` (a commit with its submodules), `fetch`, `turn` (who may do what at the same time), [`secret`], `identity` and `known` (credentials, and whom one trusts), `packet`, `advertisement` and `upload` (the
 //! protocol), [`push`] (the same, the other way), `session` (a conversation), which is `https` or `ssh` on its `leash` (the connection), `inspect` (what a pack is before it is
 //! taken), `store` and `listing` (the objects), [`undo`] (a commit of our own).
 //!
@@ -13,7 +13,10 @@
 
 mod address;
 pub mod advertisement;
+pub mod checkout;
 pub mod error;
+mod fetch;
+mod gitmodules;
 mod https;
 mod identity;
 pub mod inspect;

@@ -15,7 +15,7 @@ use git2::{Commit, ErrorClass, ErrorCode, ObjectType, Odb, Oid, Repository};
 use tokio::sync::mpsc;
 
 use super::{
-    error::{GitError, bytes},
+    error::{GitError, OBJECTS, bytes},
     inspect::{Inspector, Objection},
     mirror::Limits,
     signature::Signed,
@@ -98,13 +98,13 @@ pub(super) fn keep(path: &Path, commit: &str) -> Result<Option<Revision>, GitErr
     Ok(found)
 }
 
-/// Writes a pack as it arrives. It is there as a whole or not at all.
+/// Writes a pack as it arrives, and counts its objects. It is there as a whole or not at all.
 pub(super) fn receive(
     path: &Path,
     mut pieces: mpsc::Receiver<Piece>,
     limits: &Limits,
     until: Instant,
-) -> Result<(), Refused> {
+) -> Result<u64, Refused> {
     let repository = open(path).map_err(Refused::Error)?;
     let odb = repository.odb().map_err(|error| Refused::Error(local(&error)))?;
     let mut writer = odb.packwriter().map_err(|error| Refused::Error(local(&error)))?;
@@ -120,13 +120,14 @@ pub(super) fn receive(
             None => return Err(Refused::Cut),
         }
     }
-    writer.commit().map(drop).map_err(|_| refused(until))
+    writer.commit().map_err(|_| refused(until))?;
+    Ok(inspector.objects())
 }
 
 fn refusal(objection: Objection, limits: &Limits) -> Refused {
     let (what, limit) = match objection {
         Objection::Garbage => return Refused::Garbage,
-        Objection::Many => ("the number of objects", limits.objects.to_string()),
+        Objection::Many => (OBJECTS, limits.objects.to_string()),
         Objection::Large => ("an object of the repository", bytes(limits.object)),
     };
     Refused::Error(GitError::TooBig { what: what.to_owned(), limit })

@@ -1,7 +1,7 @@
 //! What a server sends, as frames, counted.
 
 use super::{
-    error::{GitError, bytes},
+    error::{GitError, SENT, bytes},
     packet::{Packet, Packets},
     session::Session,
 };
@@ -40,7 +40,12 @@ impl<'a, 's> Wire<'a, 's> {
         if self.received <= self.limit {
             return Ok(());
         }
-        Err(GitError::TooBig { what: "what the server sends".to_owned(), limit: bytes(self.limit) })
+        Err(GitError::TooBig { what: SENT.to_owned(), limit: bytes(self.limit) })
+    }
+
+    /// The bytes that were read so far.
+    pub fn received(&self) -> u64 {
+        self.received
     }
 
     /// The error for an answer that no Git server gives.

@@ -14,6 +14,8 @@ pub const IGNORE_FILE: &str = ".landfallignore";
 
 /// A path is a link or a submodule.
 pub const NOT_A_FILE: &str = "NotAFile";
+/// What a repository says of its submodules cannot be followed.
+pub const SUBMODULE: &str = "SubmoduleRefused";
 /// A directory wants another program to make manifests of it.
 pub const RENDERER: &str = "RendererNotSupported";
 /// There is more than may be read.
@@ -101,7 +103,11 @@ fn judge(entry: &Entry) -> Option<Problem> {
     match entry.kind {
         Kind::Link => return problem(NOT_A_FILE, format!("links are not followed: commit the file itself, {remedy}")),
         Kind::Submodule => {
-            return problem(NOT_A_FILE, format!("submodules are not possible yet: commit the files, {remedy}"));
+            let message = format!(
+                "submodules are read where spec.source.git.submodules is true and .gitmodules says where this one is: set it, \
+                 or commit the files, {remedy}"
+            );
+            return problem(NOT_A_FILE, message);
         }
         Kind::File => {}
     }

@@ -3,10 +3,7 @@
 use std::future::Future;
 
 use crate::{
-    git::{
-        error::GitError,
-        mirror::{Mirrors, Remote},
-    },
+    git::{checkout::Checkout, error::GitError},
     gitops::tree::{Entry, Listing},
 };
 
@@ -26,26 +23,16 @@ pub trait Reader: Sync {
     ) -> impl Future<Output = Result<Vec<Vec<u8>>, Self::Error>> + Send;
 }
 
-/// A commit that was fetched.
-#[derive(Clone)]
-pub struct Commit {
-    /// Where it is.
-    pub mirrors: Mirrors,
-    /// Its repository.
-    pub remote: Remote,
-    /// Its hash.
-    pub id: String,
-}
-
-impl Reader for Commit {
+/// A commit that was fetched, with its submodules where they are wanted.
+impl Reader for Checkout {
     type Error = GitError;
 
     async fn list(&self, directory: &str) -> Result<Listing, GitError> {
-        self.mirrors.list(&self.remote, &self.id, directory).await
+        Self::list(self, directory).await
     }
 
     async fn read(&self, _: &str, entries: &[Entry]) -> Result<Vec<Vec<u8>>, GitError> {
         let ids: Vec<String> = entries.iter().map(|entry| entry.id.clone()).collect();
-        self.mirrors.read(&self.remote, &ids).await
+        Self::read(self, &ids).await
     }
 }

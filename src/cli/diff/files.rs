@@ -19,11 +19,12 @@ use crate::{
         write::{Account, Place, Writer},
     },
     git::{
+        checkout::Checkout,
         mirror::{Limits, Mirrors, Remote, Wanted},
         secret::{Credentials, Way},
     },
     gitops::tree::{Entry, Listing},
-    renderer::reader::{Commit, Reader},
+    renderer::reader::Reader,
 };
 
 /// Where files are read.
@@ -36,7 +37,7 @@ pub enum Files {
 
 /// A commit that was fetched.
 pub struct Fetched {
-    commit: Commit,
+    checkout: Checkout,
     /// Where it is kept. It goes with this.
     _scratch: TempDir,
 }
@@ -66,7 +67,8 @@ impl Files {
         let first = revision.message.lines().next().unwrap_or_default();
         let short = short(&id);
         note(&format!("{name}: {} is at {short}, {first}, by {}", wanted.words(), revision.author));
-        Ok(Self::Commit(Box::new(Fetched { commit: Commit { mirrors, remote, id }, _scratch: scratch })))
+        let checkout = mirrors.checkout(&remote, git, &id).await?;
+        Ok(Self::Commit(Box::new(Fetched { checkout, _scratch: scratch })))
     }
 }
 
@@ -75,14 +77,14 @@ impl Reader for Files {
 
     async fn list(&self, directory: &str) -> anyhow::Result<Listing> {
         match self {
-            Self::Commit(fetched) => Ok(fetched.commit.list(directory).await?),
+            Self::Commit(fetched) => Ok(Reader::list(&fetched.checkout, directory).await?),
             Self::Directory(root) => directory::list(root, directory),
         }
     }
 
     async fn read(&self, directory: &str, entries: &[Entry]) -> anyhow::Result<Vec<Vec<u8>>> {
         match self {
-            Self::Commit(fetched) => Ok(fetched.commit.read(directory, entries).await?),
+            Self::Commit(fetched) => Ok(Reader::read(&fetched.checkout, directory, entries).await?),
             Self::Directory(root) => {
                 let top = directory::find(root, directory)?;
                 entries.iter().map(|entry| directory::read(&top, &entry.path)).collect()

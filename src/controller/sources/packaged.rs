@@ -83,7 +83,8 @@ pub async fn bring(operator: Arc<Operator>, asked: Asked) -> Result<Kept, Fault>
 
 async fn work(operator: &Arc<Operator>, asked: &Asked, found: &mut Option<String>) -> Result<Kept, Halt> {
     let Some(source) = asked.workload.source() else { return Err(Halt::from(Vec::new())) };
-    let access = Access::read(operator, &account(&asked.key), (&asked.key, &source), None).await.map_err(Halt::Unreached)?;
+    let access =
+        Access::read(operator, &account(&asked.key), (&asked.key, &source), None).await.map_err(Halt::Unreached)?;
     let Followed { remote, wanted, timeout, .. } = access.followed(&source);
     // A tag is looked up once. Where it leads later is nothing to the Package.
     let commit = match found.clone() {

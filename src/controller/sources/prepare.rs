@@ -25,7 +25,7 @@ use crate::{
     },
     git::{
         error::GitError,
-        mirror::{Mirrors, Remote, Wanted},
+        mirror::{Remote, Wanted},
     },
     gitops::{
         inventory::{Inventory, Stored, distinct},
@@ -34,14 +34,12 @@ use crate::{
         problem::Problem,
         render::{self, Bounds, Settings},
         scope::{Scope, Scopes},
+        select,
         sync::{Found, Prepared, Trouble},
         tree::Revision,
         words,
     },
-    renderer::{
-        manifests::{self, Read, Tools, Unmade, Wish},
-        reader,
-    },
+    renderer::manifests::{self, Read, Tools, Unmade, Wish},
     rollout::words::time,
 };
 
@@ -55,6 +53,12 @@ pub enum Halt {
     Unverified(SyncFailure),
 }
 
+impl From<Problem> for Halt {
+    fn from(problem: Problem) -> Self {
+        Self::from(vec![problem])
+    }
+}
+
 impl From<Vec<Problem>> for Halt {
     fn from(problems: Vec<Problem>) -> Self {
         Self::Refused(problems.into_iter().map(SyncFailure::from).collect())
@@ -63,7 +67,10 @@ impl From<Vec<Problem>> for Halt {
 
 impl From<GitError> for Halt {
     fn from(error: GitError) -> Self {
-        Self::Unreached(trouble(&error))
+        match error {
+            GitError::Modules { file, line, why } => Problem::new(&file, line, select::SUBMODULE, why).into(),
+            error => Self::Unreached(trouble(&error)),
+        }
     }
 }
 
@@ -163,12 +170,12 @@ pub async fn fetch(job: &Job, remote: &Remote, wanted: &Wanted) -> Result<Revisi
 /// # Errors
 /// They are refused, or cannot be read.
 pub async fn files(job: &Job, remote: &Remote) -> Result<Read, Halt> {
-    let mirrors = Mirrors::clone(job.operator.sources.repositories.mirrors());
-    let commit = reader::Commit { mirrors, remote: remote.clone(), id: job.commit.clone() };
+    let mirrors = job.operator.sources.repositories.mirrors();
+    let checkout = mirrors.checkout(remote, &job.source.git, &job.commit).await?;
     let settings = Settings { identities: Arc::clone(&job.identities), ..job.values.settings.clone() };
     let known = job.loaded.as_ref().filter(|loaded| loaded.settings == job.settings);
     let wish = Wish {
-        reader: &commit,
+        reader: &checkout,
         directory: job.source.git.directory(),
         ignore: &job.source.ignore,
         settings: &settings,

@@ -30,7 +30,7 @@ pub fn closure(tree: &Tree<'_>, directory: &str, values: &[String]) -> Result<(C
         if entry.kind == Kind::File {
             closure.add(entry);
         } else if !entry.path.split('/').any(|part| part.starts_with('.')) {
-            let message = "a chart has neither links nor submodules here: commit the files themselves";
+            let message = "a chart has no links here, and submodules only with spec.source.git.submodules: set it, or commit the files themselves";
             problems.push(Problem::new(&entry.path, 1, NOT_A_FILE, message));
         }
     }

@@ -97,7 +97,7 @@ impl<'l> Tree<'l> {
     }
 }
 
-const NOT_FOLLOWED: &str = "they are not followed, so commit the files themselves";
+const NOT_FOLLOWED: &str = "links are not followed, and submodules only with spec.source.git.submodules; so set it, or commit the files themselves";
 
 /// The entry, if it is a file.
 fn file<'l>(entry: &'l Entry, place: Place<'_>) -> Result<&'l Entry, Problem> {

@@ -6,6 +6,7 @@ mod push;
 pub mod server;
 mod signatures;
 pub mod ssh;
+mod submodules;
 mod trees;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, sync::Arc};

@@ -222,7 +222,12 @@ pub struct Repository(pub PathBuf);
 
 impl Repository {
     pub fn make(directory: &Path) -> Self {
-        let repository = Self(directory.join("shop.git"));
+        Self::named(directory, "shop.git")
+    }
+
+    /// Another repository beside it, behind the same doors.
+    pub fn named(directory: &Path, name: &str) -> Self {
+        let repository = Self(directory.join(name));
         repository.git(&["init", "--quiet", "--bare", "--initial-branch=main", "."], b"");
         repository
     }
@@ -272,6 +277,25 @@ impl Repository {
     /// A commit with one file, after another one.
     pub fn commit(&self, content: &str, parent: Option<&str>) -> String {
         self.commit_tree(&self.files(&[("a.yaml", content)]), content, parent)
+    }
+
+    /// A commit of these files, and of commits of other repositories at these paths, on main.
+    pub fn commit_modules(&self, files: &[(&str, &str)], modules: &[(&str, &str)]) -> String {
+        let mut stream =
+            "commit refs/heads/main\ncommitter Bob <bob@shop.test> 1700000000 +0000\ndata 5\nmore\n\n".to_owned();
+        let parent = self.git(&["for-each-ref", "--format=%(objectname)", "refs/heads/main"], b"");
+        if !parent.is_empty() {
+            stream += &format!("from {parent}\n");
+        }
+        stream += "deleteall\n";
+        for (path, content) in files {
+            stream += &format!("M 100644 inline {path}\ndata {}\n{content}\n", content.len());
+        }
+        for (path, commit) in modules {
+            stream += &format!("M 160000 {commit} {path}\n");
+        }
+        self.git(&["fast-import", "--quiet", "--force"], stream.as_bytes());
+        self.git(&["rev-parse", "main"], b"")
     }
 
     pub fn branch(&self, name: &str, commit: &str) {

@@ -13,6 +13,7 @@ mod remote;
 mod rendered;
 mod reverted;
 mod rollouts;
+mod submodules;
 mod trust;
 mod values;
 mod webhooks;
