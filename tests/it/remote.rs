@@ -43,6 +43,13 @@ struct Identity {
     key: String,
 }
 
+/// What a server wants to see of its clients before a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Nothing,
+    Certificate,
+}
+
 impl Identity {
     fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -55,13 +62,13 @@ impl Identity {
         Self { authority: authority.pem(), certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    fn acceptor(&self, wants_certificate: bool) -> TlsAcceptor {
+    fn acceptor(&self, asked: Asked) -> TlsAcceptor {
         install_tls_provider();
         let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(certificate(&self.authority)).unwrap();
         let config = ServerConfig::builder();
-        let config = if wants_certificate {
+        let config = if asked == Asked::Certificate {
             config.with_client_cert_verifier(WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap())
         } else {
             config.with_no_client_auth()
@@ -79,9 +86,9 @@ struct Door {
 }
 
 impl Door {
-    async fn open(answer: &'static str, wants_certificate: bool) -> Self {
+    async fn open(answer: &'static str, asked: Asked) -> Self {
         let identity = Identity::new();
-        let acceptor = identity.acceptor(wants_certificate);
+        let acceptor = identity.acceptor(asked);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -141,7 +148,7 @@ const MAP: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-
 
 #[tokio::test]
 async fn a_call_goes_below_the_path_of_the_server_and_has_the_token() {
-    let door = Door::open(MAP, false).await;
+    let door = Door::open(MAP, Asked::Nothing).await;
     let found = get(&door.kubeconfig("127.0.0.1", &token()), &anywhere()).await.unwrap().unwrap();
     assert_eq!(found["metadata"]["uid"], "uid-1");
     let [request] = door.seen().try_into().unwrap();
@@ -152,7 +159,7 @@ async fn a_call_goes_below_the_path_of_the_server_and_has_the_token() {
 
 #[tokio::test]
 async fn a_client_certificate_is_shown_where_one_is_wanted() {
-    let door = Door::open(MAP, true).await;
+    let door = Door::open(MAP, Asked::Certificate).await;
     let encode = |text: &str| BASE64_STANDARD.encode(text);
     let Identity { certificate, key, .. } = &door.identity;
     let user = json!({"client-certificate-data": encode(certificate), "client-key-data": encode(key)});
@@ -163,7 +170,7 @@ async fn a_client_certificate_is_shown_where_one_is_wanted() {
 
 #[tokio::test]
 async fn an_address_is_judged_after_the_look_up_and_nothing_is_sent_to_a_forbidden_one() {
-    let door = Door::open(MAP, false).await;
+    let door = Door::open(MAP, Asked::Nothing).await;
     let strict = Forbidden::strict(BTreeSet::new());
     let own = Forbidden::only(BTreeSet::from(["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()]));
     for forbidden in [strict, own] {
@@ -182,10 +189,10 @@ async fn an_address_is_judged_after_the_look_up_and_nothing_is_sent_to_a_forbidd
 
 #[tokio::test]
 async fn no_redirect_is_followed() {
-    let moved = Door::open(MAP, false).await;
+    let moved = Door::open(MAP, Asked::Nothing).await;
     let door = Door::open(
         "HTTP/1.1 307 Temporary Redirect\r\nlocation: https://169.254.169.254/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-        false,
+        Asked::Nothing,
     )
     .await;
     assert!(get(&door.kubeconfig("127.0.0.1", &token()), &anywhere()).await.is_err());
@@ -194,7 +201,7 @@ async fn no_redirect_is_followed() {
 
 #[tokio::test]
 async fn a_server_that_shows_another_certificate_gets_nothing() {
-    let (door, other) = (Door::open(MAP, false).await, Identity::new());
+    let (door, other) = (Door::open(MAP, Asked::Nothing).await, Identity::new());
     let mut config = door.kubeconfig("127.0.0.1", &token());
     config["clusters"][0]["cluster"]["certificate-authority-data"] = json!(BASE64_STANDARD.encode(&other.authority));
     let error = get(&config, &anywhere()).await.unwrap_err();
@@ -247,7 +254,7 @@ const SECRET: &str = "/api/v1/namespaces/shop/secrets/far";
 
 /// A cluster behind https.
 fn behind_tls(cluster: &FakeCluster, identity: &Identity) -> SocketAddr {
-    let (inside, acceptor) = (cluster.address(), identity.acceptor(false));
+    let (inside, acceptor) = (cluster.address(), identity.acceptor(Asked::Nothing));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
