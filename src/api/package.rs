@@ -236,9 +236,9 @@ impl Workload {
     /// that has no repository.
     pub fn source(&self) -> Option<Source> {
         let WorkloadGit { url, commit, tag, path, timeout, secret_ref, verify } = self.git.clone()?;
-        let git = GitSource { url, commit, tag, path, timeout, secret_ref, verify, ..GitSource::default() };
+        let git = GitSource { url, tag, commit, path, timeout, secret_ref, verify, ..GitSource::default() };
         let (helm, substitute) = (self.helm.clone(), self.substitute.clone());
-        Some(Source { git, helm, substitute, ..Source::default() })
+        Some(Source { git, substitute, helm, ..Source::default() })
     }
 }
 

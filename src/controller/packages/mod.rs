@@ -28,7 +28,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key) -> Outcome {
     let mut failed = false;
     let mut next: Option<Duration> = None;
     let views = operator.store.packages(&key.namespace, &key.name);
-    operator.contents.keep_only(key, views.keys().map(|name| &**name));
+    operator.contents.keep_only(key, &views.keys().map(|name| &**name));
     for view in views.values() {
         let now = super::operator::now();
         let status = match &view.repository {

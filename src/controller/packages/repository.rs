@@ -76,7 +76,7 @@ impl Contents {
     }
 
     /// Drops everything about Packages that are gone.
-    pub fn keep_only<'n>(&self, key: &Key, names: impl Iterator<Item = &'n str> + Clone) {
+    pub fn keep_only<'n>(&self, key: &Key, names: &(impl Iterator<Item = &'n str> + Clone)) {
         let mut memories = self.lock();
         let Some(family) = memories.get_mut(key) else { return };
         family.retain(|name, _| names.clone().any(|kept| kept == name));
