@@ -187,7 +187,9 @@ mod tests {
     fn a_report_is_about_the_branch_that_was_asked_for() {
         let of = |lines: &[&str]| {
             let mut report = Report::default();
-            lines.iter().for_each(|line| report.line(line.as_bytes(), "refs/heads/x"));
+            for line in lines {
+                report.line(line.as_bytes(), "refs/heads/x");
+            }
             (report.unpacked, report.outcome)
         };
         assert_eq!(of(&["unpack ok\n", "ok refs/heads/x\n"]), (true, Some(Ok(()))));
