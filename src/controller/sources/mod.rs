@@ -48,6 +48,7 @@ use crate::{
     cluster::{store::Key, write::Account},
     engine::moment::Moment,
     gitops::{
+        custom::Checks,
         sync::{Action, Drops, Found, InForce, Seen, State, Step, Suspects, Tip, Trouble, step},
         words::{self, Conditions, Mood},
     },
@@ -74,6 +75,8 @@ struct Memory {
     values: Option<Known>,
     /// The keys to what SOPS encrypted.
     keys: Option<Keys>,
+    /// The kinds that the source judges itself.
+    checks: Arc<Checks>,
     following: Option<Following>,
     /// What is done about what somebody else changes.
     drift: Option<DriftPolicy>,
@@ -228,13 +231,19 @@ async fn prepare(
     }
     if key.name.len() > LABEL_MAX {
         let message = format!("a Profile with a source has a name of at most {LABEL_MAX} characters: make another one");
-        return Some(Trouble { reason: ConditionReason::InvalidSpec, message });
+        return Some(invalid(message));
     }
     let target = profile.spec.target.as_ref();
     if target.is_some_and(|target| target.kubeconfig.is_some() || other_namespace(target, key)) {
         let message = "spec.source is written to the Profile's own namespace, in this cluster: remove target.namespace and \
                        target.kubeconfig, or make the Profile there";
-        return Some(Trouble { reason: ConditionReason::InvalidSpec, message: message.to_owned() });
+        return Some(invalid(message.to_owned()));
+    }
+    if !memory.checks.is_of(&source.health_checks) {
+        match Checks::of(&source.health_checks) {
+            Ok(checks) => memory.checks = Arc::new(checks),
+            Err(problem) => return Some(invalid(problem.to_string())),
+        }
     }
     if let Some(missing) = account(operator, key, profile).await {
         return Some(missing);
@@ -261,6 +270,10 @@ async fn prepare(
         Err(trouble) => return Some(trouble),
     }
     dependency(operator, key, source)
+}
+
+fn invalid(message: String) -> Trouble {
+    Trouble { reason: ConditionReason::InvalidSpec, message }
 }
 
 fn other_namespace(target: &Target, key: &Key) -> bool {
@@ -357,6 +370,7 @@ fn job(
         settings: step.state.target.settings.clone(),
         values: memory.values.as_ref().map(Known::values).unwrap_or_default(),
         identities: memory.keys.as_ref().map(Keys::identities).unwrap_or_default(),
+        checks: Arc::clone(&memory.checks),
         inventory: step.status.inventory.clone().unwrap_or_default(),
         loaded: if step.action == Some(Action::Correct) { memory.loaded.clone() } else { memory.fresh.clone() },
         ..Job::of(operator, key, (profile, source))
