@@ -7,7 +7,7 @@ use kube::core::cel::cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators,
 };
 
-use super::shape::root;
+use super::{expression::World, shape::root};
 
 /// The most that one evaluation may cost: about a second.
 pub const MAX: u64 = 20_000_000;
@@ -40,8 +40,8 @@ pub struct Size {
 
 /// The cost of an expression.
 #[must_use]
-pub fn of(tree: &IdedExpr, size: Size) -> u64 {
-    Reckoning { size, innermost: None, what: What::All }.cost(&tree.expr)
+pub fn of(tree: &IdedExpr, size: Size, world: &World) -> u64 {
+    Reckoning { size, world, innermost: None, what: What::All }.cost(&tree.expr)
 }
 
 /// What is reckoned.
@@ -56,6 +56,7 @@ enum What {
 #[derive(Clone, Copy)]
 struct Reckoning<'a> {
     size: Size,
+    world: &'a World,
     /// The variable of the loop around the expression.
     innermost: Option<&'a str>,
     what: What,
@@ -94,7 +95,7 @@ impl Reckoning<'_> {
     }
 
     fn variable(&self, name: &str) -> u64 {
-        if name.starts_with('@') || name == "status" || name == "durationMs" {
+        if name.starts_with('@') || self.world.scalars.contains(&name) {
             1
         } else if self.innermost == Some(name) {
             // All elements of a list are together as large as the list.

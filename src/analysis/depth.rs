@@ -6,7 +6,7 @@
 
 use std::{iter::Peekable, str::Chars};
 
-use super::expression::ExpressionError;
+use super::expression::{ExpressionError, World};
 
 /// What one bracket weighs, in operators of a chain.
 const BRACKET: u32 = 5;
@@ -17,8 +17,8 @@ const MAX: u32 = 40;
 ///
 /// # Errors
 /// [`ExpressionError::Nested`] or [`ExpressionError::Malformed`].
-pub fn check(text: &str) -> Result<(), ExpressionError> {
-    let malformed = || ExpressionError::Malformed(text.to_owned());
+pub fn check(text: &str, world: &'static World) -> Result<(), ExpressionError> {
+    let malformed = || ExpressionError::Malformed(text.to_owned(), world);
     let mut scan = Scan { levels: vec![Level { closing: None, chain: 0 }], word: String::new() };
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {

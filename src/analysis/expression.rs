@@ -1,4 +1,4 @@
-//! CEL over an answer: `status`, `body`, `json` and `durationMs`.
+//! CEL over an answer (`status`, `body`, `json` and `durationMs`), or over an object of the cluster (`object`).
 //!
 //! An expression is written by a user and runs on an answer that the new version wrote, so neither may cost much. The
 //! language ends always; [`depth`](super::depth) and [`shape`](super::shape) refuse the forms whose cost grows without bound, and
@@ -30,18 +30,51 @@ pub const LENGTH_MAX: usize = 1024;
 /// The most that a regular expression may take once it is compiled. A class of all letters of the world with a `+` fits.
 const PATTERN_MAX: usize = 1024 * 1024;
 
-/// Why a text is no expression over an answer.
+/// What an expression may be about.
+#[derive(Debug, PartialEq, Eq)]
+pub struct World {
+    /// The variables that there are.
+    pub variables: &'static [&'static str],
+    /// Those of them that are small whatever comes.
+    pub scalars: &'static [&'static str],
+    /// The variables as people are told them.
+    pub named: &'static str,
+    /// An expression that can be written.
+    pub example: &'static str,
+    /// A walk over a part of it.
+    pub walk: &'static str,
+}
+
+/// An answer.
+pub const ANSWER: World = World {
+    variables: &["status", "body", "json", "durationMs"],
+    scalars: &["status", "durationMs"],
+    named: "status, body, json or durationMs",
+    example: "status == 200",
+    walk: "json.items.exists(...)",
+};
+
+/// An object as the cluster has it.
+pub const OBJECT: World = World {
+    variables: &["object"],
+    scalars: &[],
+    named: "object",
+    example: "has(object.status.ready) && object.status.ready",
+    walk: "object.status.conditions.exists(...)",
+};
+
+/// Why a text is no expression over an answer, or an object.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ExpressionError {
     /// It is longer than [`LENGTH_MAX`].
     #[error("the expression has {0} bytes, at most {LENGTH_MAX} are read: shorten it")]
     TooLong(usize),
     /// It is not CEL.
-    #[error("\"{0}\" is not CEL: write one such as status == 200")]
-    Malformed(String),
+    #[error("\"{0}\" is not CEL: write one such as {example}", example = .1.example)]
+    Malformed(String, &'static World),
     /// It names a variable that does not exist.
-    #[error("there is no variable {0}: use status, body, json or durationMs")]
-    Variable(String),
+    #[error("there is no variable {0}: use {named}", named = .1.named)]
+    Variable(String, &'static World),
     /// It calls a function that does not exist.
     #[error("there is no function {0}: use one of CEL's own, such as size, contains, startsWith or matches")]
     Function(String),
@@ -59,9 +92,10 @@ pub enum ExpressionError {
     Depth,
     /// A comprehension walks over something that was computed.
     #[error(
-        "{0} walks over a computed list: walk over a part of the answer, such as json.items.exists(...), or over constants"
+        "{0} walks over a computed list: walk over a part of what there is, such as {walk}, or over constants",
+        walk = .1.walk
     )]
-    Range(String),
+    Range(String, &'static World),
 }
 
 /// Why an expression has no value.
@@ -98,33 +132,58 @@ pub struct Answer<'a> {
 #[derive(Debug, Clone)]
 pub struct Expression {
     tree: Tree,
+    world: &'static World,
 }
 
-/// Reads an expression.
+/// Reads an expression over an answer.
 ///
 /// # Errors
 /// See [`ExpressionError`]; each says what to write instead.
 pub fn compile(text: &str) -> Result<Expression, ExpressionError> {
+    compile_over(text, &ANSWER)
+}
+
+/// Reads an expression over what there is.
+///
+/// # Errors
+/// See [`ExpressionError`]; each says what to write instead.
+pub fn compile_over(text: &str, world: &'static World) -> Result<Expression, ExpressionError> {
     if text.len() > LENGTH_MAX {
         return Err(ExpressionError::TooLong(text.len()));
     }
-    depth::check(text)?;
+    depth::check(text, world)?;
     let parsed = Parser::default().parse(text);
-    let mut tree = parsed.map_err(|_| ExpressionError::Malformed(text.to_owned()))?;
-    shape::check(&mut tree)?;
-    Ok(Expression { tree })
+    let mut tree = parsed.map_err(|_| ExpressionError::Malformed(text.to_owned(), world))?;
+    shape::check(&mut tree, world)?;
+    Ok(Expression { tree, world })
 }
 
 impl Expression {
-    /// Whether the expression is true of an answer.
+    /// Whether the expression, which is over an answer, is true of one.
     ///
     /// # Errors
     /// See [`EvaluationError`].
     pub fn evaluate(&self, answer: Answer<'_>) -> Result<bool, EvaluationError> {
-        if cost::of(&self.tree, size(answer)) > cost::MAX {
+        self.resolve(size(answer.body.len(), answer.json), || context(answer))
+    }
+
+    /// Whether the expression is true of an object.
+    ///
+    /// # Errors
+    /// See [`EvaluationError`].
+    pub fn evaluate_object(&self, object: &Json) -> Result<bool, EvaluationError> {
+        self.resolve(size(object.to_string().len(), Some(object)), || {
+            let mut context = functions();
+            context.add_variable_from_value("object", value(object));
+            context
+        })
+    }
+
+    fn resolve(&self, size: Size, context: impl FnOnce() -> Context<'static>) -> Result<bool, EvaluationError> {
+        if cost::of(&self.tree, size, self.world) > cost::MAX {
             return Err(EvaluationError::TooCostly);
         }
-        match Value::resolve(&self.tree, &context(answer)) {
+        match Value::resolve(&self.tree, &context()) {
             Ok(Value::Bool(value)) => Ok(value),
             Ok(other) => Err(EvaluationError::NotBool(other.type_of().to_string())),
             Err(error) => Err(explain(&error)),
@@ -132,9 +191,14 @@ impl Expression {
     }
 }
 
-fn context(answer: Answer<'_>) -> Context<'static> {
+fn functions() -> Context<'static> {
     let mut context = Context::default();
     context.add_function("matches", matches);
+    context
+}
+
+fn context(answer: Answer<'_>) -> Context<'static> {
+    let mut context = functions();
     context.add_variable_from_value("status", i64::from(answer.status));
     context.add_variable_from_value("body", answer.body);
     context.add_variable_from_value("durationMs", answer.duration_ms);
@@ -175,9 +239,9 @@ fn matches(
     }
 }
 
-fn size(answer: Answer<'_>) -> Size {
-    let mut size = Size { bytes: answer.body.len() as u64, nodes: 1, longest: 1, longest_inside: 1 };
-    let mut open: Vec<(&Json, bool)> = answer.json.into_iter().map(|json| (json, false)).collect();
+fn size(bytes: usize, json: Option<&Json>) -> Size {
+    let mut size = Size { bytes: bytes as u64, nodes: 1, longest: 1, longest_inside: 1 };
+    let mut open: Vec<(&Json, bool)> = json.into_iter().map(|json| (json, false)).collect();
     while let Some((json, is_inside)) = open.pop() {
         let length = json.as_array().map(Vec::len).or(json.as_object().map(serde_json::Map::len)).unwrap_or(0) as u64;
         size.nodes += length;

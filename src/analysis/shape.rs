@@ -9,13 +9,10 @@
 
 use kube::core::cel::cel::common::ast::{CallExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue, operators};
 
-use super::expression::ExpressionError;
+use super::expression::{ExpressionError, World};
 
 /// How deep comprehensions may stand in each other.
 pub const DEPTH_MAX: usize = 2;
-
-/// What the answer consists of.
-const VARIABLES: [&str; 4] = ["status", "body", "json", "durationMs"];
 
 /// Functions that the interpreter has and that make sense here.
 const FUNCTIONS: [&str; 24] = [
@@ -49,8 +46,15 @@ const FUNCTIONS: [&str; 24] = [
 ///
 /// # Errors
 /// The first thing that is refused.
-pub fn check(tree: &mut IdedExpr) -> Result<(), ExpressionError> {
-    walk(tree, &mut Vec::new())
+pub fn check(tree: &mut IdedExpr, world: &'static World) -> Result<(), ExpressionError> {
+    walk(tree, &mut Scope { world, loops: Vec::new() })
+}
+
+/// The names that there are.
+struct Scope {
+    world: &'static World,
+    /// The variables of the loops around an expression.
+    loops: Vec<String>,
 }
 
 /// The name that a path such as `json.items[0]` starts with; none where the expression is no path.
@@ -65,61 +69,62 @@ pub fn root(expr: &Expr) -> Option<&str> {
     }
 }
 
-fn walk(tree: &mut IdedExpr, loops: &mut Vec<String>) -> Result<(), ExpressionError> {
+fn walk(tree: &mut IdedExpr, scope: &mut Scope) -> Result<(), ExpressionError> {
     index_instead_of_select(tree);
     match &mut tree.expr {
-        Expr::Ident(name) => known(name, loops),
+        Expr::Ident(name) => known(name, scope),
         Expr::Literal(_) => Ok(()),
-        Expr::Select(select) => walk(&mut select.operand, loops),
-        Expr::List(list) => list.elements.iter_mut().try_for_each(|element| walk(element, loops)),
-        Expr::Map(map) => map.entries.iter_mut().try_for_each(|entry| walk_entry(entry, loops)),
-        Expr::Call(call) => walk_call(call, loops),
+        Expr::Select(select) => walk(&mut select.operand, scope),
+        Expr::List(list) => list.elements.iter_mut().try_for_each(|element| walk(element, scope)),
+        Expr::Map(map) => map.entries.iter_mut().try_for_each(|entry| walk_entry(entry, scope)),
+        Expr::Call(call) => walk_call(call, scope),
         Expr::Comprehension(inner) => {
-            walk(&mut inner.iter_range, loops)?;
-            if loops.len() == DEPTH_MAX {
+            walk(&mut inner.iter_range, scope)?;
+            if scope.loops.len() == DEPTH_MAX {
                 return Err(ExpressionError::Depth);
             }
             if !is_range(&inner.iter_range.expr) {
-                return Err(ExpressionError::Range(format!("the comprehension over {}", inner.iter_var)));
+                return Err(ExpressionError::Range(format!("the comprehension over {}", inner.iter_var), scope.world));
             }
-            if known(&inner.iter_var, loops).is_ok() {
+            if known(&inner.iter_var, scope).is_ok() {
                 return Err(ExpressionError::Shadow(inner.iter_var.clone()));
             }
-            loops.push(inner.iter_var.clone());
+            scope.loops.push(inner.iter_var.clone());
             for part in [&mut inner.accu_init, &mut inner.loop_cond, &mut inner.loop_step, &mut inner.result] {
-                walk(part, loops)?;
+                walk(part, scope)?;
             }
-            loops.pop();
+            scope.loops.pop();
             Ok(())
         }
         Expr::Struct(made) => Err(ExpressionError::Struct(made.type_name.clone())),
-        Expr::Unspecified => Err(ExpressionError::Malformed(String::new())),
+        Expr::Unspecified => Err(ExpressionError::Malformed(String::new(), scope.world)),
     }
 }
 
-fn walk_call(call: &mut CallExpr, loops: &mut Vec<String>) -> Result<(), ExpressionError> {
+fn walk_call(call: &mut CallExpr, scope: &mut Scope) -> Result<(), ExpressionError> {
     let is_operator = !call.func_name.starts_with(|c: char| c.is_ascii_alphabetic());
     if !is_operator && !FUNCTIONS.contains(&call.func_name.as_str()) {
         return Err(ExpressionError::Function(call.func_name.clone()));
     }
-    call.target.iter_mut().try_for_each(|target| walk(target, loops))?;
-    call.args.iter_mut().try_for_each(|argument| walk(argument, loops))
+    call.target.iter_mut().try_for_each(|target| walk(target, scope))?;
+    call.args.iter_mut().try_for_each(|argument| walk(argument, scope))
 }
 
-fn walk_entry(entry: &mut IdedEntryExpr, loops: &mut Vec<String>) -> Result<(), ExpressionError> {
+fn walk_entry(entry: &mut IdedEntryExpr, scope: &mut Scope) -> Result<(), ExpressionError> {
     match &mut entry.expr {
-        EntryExpr::StructField(field) => walk(&mut field.value, loops),
+        EntryExpr::StructField(field) => walk(&mut field.value, scope),
         EntryExpr::MapEntry(pair) => {
-            walk(&mut pair.key, loops)?;
-            walk(&mut pair.value, loops)
+            walk(&mut pair.key, scope)?;
+            walk(&mut pair.value, scope)
         }
     }
 }
 
 /// `@result` is the interpreter's own, and cannot be written.
-fn known(name: &str, loops: &[String]) -> Result<(), ExpressionError> {
-    let is_known = VARIABLES.contains(&name) || name.starts_with('@') || loops.iter().any(|bound| bound == name);
-    if is_known { Ok(()) } else { Err(ExpressionError::Variable(name.to_owned())) }
+fn known(name: &str, scope: &Scope) -> Result<(), ExpressionError> {
+    let is_bound = scope.loops.iter().any(|bound| bound == name);
+    let is_known = scope.world.variables.contains(&name) || name.starts_with('@') || is_bound;
+    if is_known { Ok(()) } else { Err(ExpressionError::Variable(name.to_owned(), scope.world)) }
 }
 
 fn is_range(expr: &Expr) -> bool {

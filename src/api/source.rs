@@ -52,6 +52,10 @@ pub struct Source {
     /// How long the objects of a commit may take to become healthy. Default: 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_timeout: Option<TimeSpan>,
+    /// Kinds whose objects are judged by expressions instead of the rules that Flux, Argo CD and Helm share.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub health_checks: Vec<HealthCheck>,
     /// Whether the repository may contain Profiles. Default: false, such a commit is refused: a Profile says as whom objects are written.
     #[serde(default)]
     pub allow_profiles: bool,
@@ -227,6 +231,30 @@ pub struct Decryption {
     /// The Secret of this namespace with identities of age: each of its keys that ends with `.agekey` has lines
     /// `AGE-SECRET-KEY-1…`, and comments. The account that writes has to be able to read it.
     pub secret_ref: SecretRef,
+}
+
+/// When objects of a kind are healthy, in CEL over `object`, the whole object as the cluster has it. A field that may be missing
+/// is asked for with `has(object.status.field)` first; an expression that has no value waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCheck {
+    /// The `apiVersion` of the objects, with the version that the repository has.
+    #[schemars(length(min = 1, max = 317))]
+    pub api_version: String,
+    /// Their kind.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// True where an object has failed; asked first. Default: it fails only by `healthTimeout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub failed: Option<String>,
+    /// True while an object is on its way; asked second. Default: what is not current is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub in_progress: Option<String>,
+    /// True where an object is healthy; asked last.
+    #[schemars(length(min = 1, max = 1024))]
+    pub current: String,
 }
 
 /// How a chart of Helm is rendered.

@@ -3,9 +3,10 @@
 //! Ring 1: it reads files that somebody else brought, and writes nothing. In reading order: [`tree`] (what a commit
 //! consists of); [`document`] and [`scalar`] (YAML and JSON with places), [`substitute`] with [`values`], [`sops`] (what is encrypted); [`object`] (what an object is known
 //! by), [`problem`]; [`select`] (which files), [`render`] (files as objects, with [`scope`]); [`inventory`] (what is looked after), [`owner`] (by whom),
-//! [`plan`] and [`stage`] (what is done, in which order); [`health`] and [`drift`] (what became of it); [`sync`] (what a source
+//! [`plan`] and [`stage`] (what is done, in which order); [`health`], [`custom`] and [`drift`] (what became of it); [`sync`] (what a source
 //! does next) and [`words`] (how that is said); [`revert`] (what is undone in the repository); [`leave`] (what becomes of the objects of a Profile that is deleted); [`hook`] (that a repository changed); [`kubeconfig`] (another cluster).
 
+pub mod custom;
 pub mod document;
 pub mod drift;
 pub mod health;

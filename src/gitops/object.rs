@@ -116,10 +116,15 @@ impl Manifest {
     pub fn refusal<'w>(&self, words: &'w str) -> &'w str {
         // So it says what an account may not do; a policy that refuses what is in the object says something else.
         let is_about_rights = words.contains(" is forbidden: User ");
-        if (self.confidential || self.is_secret()) && !is_about_rights {
+        if self.is_guarded() && !is_about_rights {
             return "the API server refuses this object; its words may quote what is secret and are not repeated";
         }
         words
+    }
+
+    /// Whether nothing that the cluster has in it may be repeated.
+    pub fn is_guarded(&self) -> bool {
+        self.confidential || self.is_secret()
     }
 
     fn is_secret(&self) -> bool {

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use landfall::{
+    api::source::HealthCheck,
     engine::moment::Moment,
     gitops::{
+        custom::{Checks, Words},
         document,
         drift::{batch, contested, differs, manager},
         health::{Health, health},
@@ -383,4 +385,119 @@ fn a_field_is_contested_when_it_was_taken_back_three_times_in_ten_minutes() {
     assert!(!contested(&at(&[8, 9]), now));
     assert!(!contested(&[], now));
     assert!(contested(&at(&[0, 5, 6, 7, 30]), start.after(Duration::from_mins(8))), "clocks may have gone back");
+}
+
+const PIPE: &str = "example.test/v1";
+
+fn check(yaml: &str) -> HealthCheck {
+    let mut check = json!({"apiVersion": PIPE, "kind": "Pipe"});
+    json_patch::merge(&mut check, &object(yaml));
+    serde_json::from_value(check).unwrap()
+}
+
+/// How a Pipe stands by a check, as a word and a sentence.
+fn judged(of: &str, rest: &str, words: Words) -> String {
+    let mut live = json!({"apiVersion": PIPE, "kind": "Pipe", "metadata": {"name": "a", "generation": 2}});
+    json_patch::merge(&mut live, &object(rest));
+    match Checks::of(&[check(of)]).unwrap().judge(&live, words).unwrap() {
+        Health::Current => "current".to_owned(),
+        Health::InProgress(sentence) => format!("waits: {sentence}"),
+        Health::Failed(sentence) => format!("failed: {sentence}"),
+        Health::Gone => "gone".to_owned(),
+    }
+}
+
+#[test]
+fn a_source_says_itself_when_objects_of_a_kind_are_healthy() {
+    let whole = "{failed: \"object.status.phase == 'Burst'\", inProgress: \"object.status.phase == 'Filling'\", \
+                 current: object.status.litres >= object.spec.litres}";
+    let rows = [
+        ("{spec: {litres: 3}, status: {phase: Full, litres: 3}}", "current"),
+        // What its conditions say does not count.
+        (
+            "{spec: {litres: 3}, status: {phase: Full, litres: 4, conditions: [{type: Ready, status: 'False'}]}}",
+            "current",
+        ),
+        (
+            "{spec: {litres: 3}, status: {phase: Full, litres: 2}}",
+            "waits: spec.source.healthChecks[0].current is not true yet",
+        ),
+        // The first that is true counts.
+        (
+            "{spec: {litres: 3}, status: {phase: Filling, litres: 3}}",
+            "waits: spec.source.healthChecks[0].inProgress is true",
+        ),
+        (
+            "{spec: {litres: 3}, status: {phase: Burst, litres: 3}}",
+            "failed: spec.source.healthChecks[0].failed is true",
+        ),
+        (
+            "{spec: {litres: 3}}",
+            "waits: spec.source.healthChecks[0].failed: the expression cannot be evaluated: there is no key status",
+        ),
+        (
+            "{metadata: {deletionTimestamp: '2026-01-01T00:00:00Z'}, spec: {litres: 3}, status: {phase: Full, litres: 3}}",
+            "waits: it is being deleted",
+        ),
+    ];
+    for (rest, expected) in rows {
+        assert_eq!(judged(whole, rest, Words::Open), expected, "{rest}");
+    }
+    let careful = "{current: 'has(object.status) && has(object.status.full) && object.status.full'}";
+    assert_eq!(judged(careful, "{}", Words::Open), "waits: spec.source.healthChecks[0].current is not true yet");
+    assert_eq!(judged(careful, "{status: {full: true}}", Words::Open), "current");
+    let each = "{current: \"object.status.parts.all(status, status.ok)\"}";
+    assert_eq!(judged(each, "{status: {parts: [{ok: true}, {ok: true}]}}", Words::Open), "current");
+    assert_eq!(
+        judged("{current: object.spec.litres}", "{spec: {litres: 3}}", Words::Open),
+        "waits: spec.source.healthChecks[0].current: the expression gives int, not true or false: compare it with something"
+    );
+}
+
+#[test]
+fn a_check_is_for_one_kind_of_one_version() {
+    let checks = Checks::of(&[check("{current: 'true'}")]).unwrap();
+    assert!(checks.has(PIPE, "Pipe") && !checks.has("example.test/v2", "Pipe") && !checks.has(PIPE, "Cake"));
+    let other = json!({"apiVersion": PIPE, "kind": "Cake", "metadata": {"name": "a"}});
+    assert_eq!(checks.judge(&other, Words::Open), None);
+    assert!(checks.is_of(&[check("{current: 'true'}")]) && !checks.is_of(&[check("{current: 'false'}")]));
+    assert!(Checks::default().is_of(&[]));
+}
+
+/// The interpreter quotes the key that it did not find, which may be a value of the object.
+#[test]
+fn nothing_of_a_secret_is_in_what_is_said_of_its_health() {
+    let of = "{current: 'object.data[object.data.password] == \"x\"'}";
+    let rest = "{data: {password: hunter2}}";
+    assert!(judged(of, rest, Words::Open).contains("hunter2"));
+    assert_eq!(
+        judged(of, rest, Words::Secret),
+        "waits: spec.source.healthChecks[0].current: the expression has no value for this object, of which nothing is repeated"
+    );
+}
+
+#[test]
+fn a_check_that_cannot_be_carried_out_is_refused_with_its_field_and_the_remedy() {
+    let refusal = |checks: &[HealthCheck]| Checks::of(checks).unwrap_err().to_string();
+    let good = check("{current: 'true'}");
+    let rows = [
+        (
+            "{current: object.status.ready ==}",
+            "healthChecks[0].current: \"object.status.ready ==\" is not CEL: write one such as \
+             has(object.status.ready) && object.status.ready",
+        ),
+        ("{current: 'true', failed: status == 200}", "healthChecks[0].failed: there is no variable status: use object"),
+        (
+            "{current: 'true', inProgress: 'object.spec.list.map(a, a).all(a, a)'}",
+            "healthChecks[0].inProgress: the comprehension over a walks over a computed list: walk over a part of what there is, \
+             such as object.status.conditions.exists(...), or over constants",
+        ),
+    ];
+    for (yaml, expected) in rows {
+        assert_eq!(refusal(&[check(yaml)]), format!("spec.source.{expected}"), "{yaml}");
+    }
+    assert_eq!(
+        refusal(&[good.clone(), good]),
+        "spec.source.healthChecks[1].kind: Pipe of example.test/v1 has a check already: join them with ||"
+    );
 }

@@ -136,6 +136,21 @@ fn the_objects_inside_a_package_are_held_against_the_rules_of_rendering() {
 }
 
 #[test]
+fn an_expression_over_health_that_cannot_be_read_is_found() {
+    let profile = |current: &str| {
+        let text = format!(
+            "apiVersion: landfall.dev/v1alpha1\nkind: Profile\nmetadata: {{name: p}}\nspec:\n  environment: p\n  source:\n    \
+             git: {{url: \"https://git.example.test/a.git\"}}\n    healthChecks:\n      \
+             - {{apiVersion: example.test/v1, kind: Pipe, current: \"{current}\"}}\n"
+        );
+        lint("f", &text).unwrap().findings.join("\n")
+    };
+    assert_eq!(profile("has(object.status) && object.status.ok"), "");
+    let found = profile("status.ok");
+    assert!(found.contains("spec.source.healthChecks[0].current: there is no variable status: use object"), "{found}");
+}
+
+#[test]
 fn scalars_are_those_of_yaml_1_1_and_aliases_are_followed() {
     let read =
         document::read("mode: 0644\non: yes\nhex: 0x10\nnothing: ~\ntext: \"0644\"\na: &a {b: 1}\nc: *a\n").unwrap();

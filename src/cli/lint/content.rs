@@ -17,6 +17,7 @@ use crate::{
         time_span::TimeSpan,
         version::{Version, VersionRange},
     },
+    gitops::custom::Checks,
     kinds::workload::render::{Source, render},
 };
 
@@ -33,6 +34,7 @@ pub fn findings(kind: &str, object: &Value) -> Vec<Finding> {
         "Profile" => {
             if let Ok(profile) = serde_json::from_value::<ProfileSpec>(spec) {
                 found.extend(broken_checks("/spec/checks", &profile.checks));
+                found.extend(profile.source.iter().filter_map(broken_health));
                 found.extend(profile.strategy.iter().flat_map(strategy_findings));
                 found.extend(profile.strategy.iter().flat_map(|strategy| missing_checks(strategy, &profile.checks)));
             }
@@ -91,6 +93,12 @@ fn broken_checks(at: &str, checks: &[Check]) -> Vec<Finding> {
         problems(check).into_iter().map(move |problem| (format!("{at}/{index}/{}", problem.field), problem.message))
     });
     found.map(|(at, message)| Finding::new(at, message)).collect()
+}
+
+/// A check of the health of objects that could not be judged.
+fn broken_health(source: &crate::api::source::Source) -> Option<Finding> {
+    let problem = Checks::of(&source.health_checks).err()?;
+    Some(Finding::new(format!("/spec/source/healthChecks/{}/{}", problem.index, problem.field), problem.message))
 }
 
 /// A `healthCheckUrl` that could not be asked.

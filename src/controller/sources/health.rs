@@ -1,6 +1,10 @@
 //! How the objects of a commit are, by lists of their kinds.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -12,6 +16,7 @@ use crate::{
         write::{Account, Place},
     },
     gitops::{
+        custom::Words,
         health::{Health as Judgement, health},
         object::{Id, Manifest},
         sync::Health,
@@ -48,11 +53,12 @@ const STATELESS: [(&str, &str); 15] = [
 pub async fn look(job: &Job, loaded: &Loaded) -> Result<Health, CallError> {
     let mut found = Health::default();
     let mut waiting = Vec::new();
-    for ((api_version, kind), manifests) in by_kind(&loaded.manifests) {
-        let live = live(job, &api_version, &kind, &manifests).await?;
+    for ((api_version, kind), manifests) in by_kind(job, &loaded.manifests) {
+        let live = Arc::new(live(job, &api_version, &kind, &manifests).await?);
+        let mut own = own(job, (&api_version, &kind), &live, &manifests).await;
         for manifest in manifests {
             let object = live.get(&manifest.id);
-            let judgement = health(object);
+            let judgement = own.remove(&manifest.id).unwrap_or_else(|| health(object));
             if let (GROUP, "Deployment", Some(object)) = (manifest.id.group(), kind.as_str(), object) {
                 found.rollouts.push(rollout(&manifest.id, object));
             }
@@ -74,11 +80,48 @@ pub async fn look(job: &Job, loaded: &Loaded) -> Result<Health, CallError> {
 
 type Kinds<'a> = BTreeMap<(String, String), Vec<&'a Manifest>>;
 
-fn by_kind(manifests: &[Manifest]) -> Kinds<'_> {
+/// The most time that the expressions of one kind may take in one look.
+const JUDGED_FOR: Duration = Duration::from_secs(5);
+
+/// What the source says itself of objects of a kind. Expressions are written by a user, so they are evaluated on a thread for
+/// blocking work, as long as they may take.
+async fn own(
+    job: &Job,
+    (api_version, kind): (&str, &str),
+    live: &Arc<HashMap<Id, Value>>,
+    manifests: &[&Manifest],
+) -> HashMap<Id, Judgement> {
+    if !job.checks.has(api_version, kind) {
+        return HashMap::new();
+    }
+    let words = |manifest: &&Manifest| if manifest.is_guarded() { Words::Secret } else { Words::Open };
+    let there = manifests.iter().filter(|manifest| live.contains_key(&manifest.id));
+    let there: Vec<_> = there.map(|manifest| (manifest.id.clone(), words(manifest))).collect();
+    let late = || Judgement::InProgress(format!("{LATE} {JUDGED_FOR:?}: shorten them"));
+    let ids: Vec<Id> = there.iter().map(|(id, _)| id.clone()).collect();
+    let (checks, live, end) = (Arc::clone(&job.checks), Arc::clone(live), Instant::now() + JUDGED_FOR);
+    let judged = tokio::task::spawn_blocking(move || {
+        let judge = |(id, words): (Id, Words)| {
+            let judgement = if Instant::now() < end { checks.judge(live.get(&id)?, words)? } else { late() };
+            Some((id, judgement))
+        };
+        there.into_iter().filter_map(judge).collect()
+    });
+    match tokio::time::timeout(2 * JUDGED_FOR, judged).await {
+        Ok(Ok(judged)) => judged,
+        // The interpreter is somebody else's, and may not come back.
+        _ => ids.into_iter().map(|id| (id, late())).collect(),
+    }
+}
+
+const LATE: &str = "the expressions of spec.source.healthChecks are not evaluated within";
+
+fn by_kind<'a>(job: &Job, manifests: &'a [Manifest]) -> Kinds<'a> {
     let stateless: BTreeSet<(&str, &str)> = STATELESS.into_iter().collect();
     let mut kinds = Kinds::new();
     for manifest in manifests {
-        if !stateless.contains(&(manifest.id.group(), manifest.id.kind.as_str())) {
+        let (id, is_judged) = (&manifest.id, job.checks.has(&manifest.id.api_version, &manifest.id.kind));
+        if is_judged || !stateless.contains(&(id.group(), id.kind.as_str())) {
             let kind = (manifest.id.api_version.clone(), manifest.id.kind.clone());
             kinds.entry(kind).or_default().push(manifest);
         }

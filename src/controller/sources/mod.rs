@@ -52,6 +52,7 @@ use crate::{
     cluster::{bring::Turn, store::Key, write::Account},
     engine::moment::Moment,
     gitops::{
+        custom::Checks,
         revert::{Proposal, Pushed, proposal},
         sync::{Action, Drops, Found, InForce, Pushes, Seen, Stage, State, Step, Suspects, Tip, Trouble, step},
         words::{self, Conditions, Mood},
@@ -82,6 +83,8 @@ struct Memory {
     values: Option<Known>,
     /// The keys to what SOPS encrypted.
     keys: Option<Keys>,
+    /// The kinds that the source judges itself.
+    checks: Arc<Checks>,
     following: Option<Following>,
     /// The kubeconfig of another cluster.
     remote: Option<target::Known>,
@@ -265,10 +268,16 @@ async fn prepare(
     }
     if key.name.len() > LABEL_MAX {
         let message = format!("a Profile with a source has a name of at most {LABEL_MAX} characters: make another one");
-        return Some(Trouble { reason: ConditionReason::InvalidSpec, message });
+        return Some(invalid(message));
     }
     if let Some(refused) = target::refused(key, profile) {
         return Some(refused);
+    }
+    if !memory.checks.is_of(&source.health_checks) {
+        match Checks::of(&source.health_checks) {
+            Ok(checks) => memory.checks = Arc::new(checks),
+            Err(problem) => return Some(invalid(problem.to_string())),
+        }
     }
     if let Some(missing) = account(operator, key, profile).await {
         return Some(missing);
@@ -303,6 +312,10 @@ async fn prepare(
         Err(trouble) => return Some(trouble),
     }
     dependency(operator, key, source)
+}
+
+fn invalid(message: String) -> Trouble {
+    Trouble { reason: ConditionReason::InvalidSpec, message }
 }
 
 /// Who writes.
@@ -395,6 +408,7 @@ fn job(
         settings: step.state.target.settings.clone(),
         values: memory.values.as_ref().map(Known::values).unwrap_or_default(),
         identities: memory.keys.as_ref().map(Keys::identities).unwrap_or_default(),
+        checks: Arc::clone(&memory.checks),
         inventory: step.status.inventory.clone().unwrap_or_default(),
         loaded: if step.action == Some(Action::Correct) { memory.loaded.clone() } else { memory.fresh.clone() },
         ..Job::of(operator, key, (profile, source), target.clone())

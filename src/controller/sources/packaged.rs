@@ -131,6 +131,7 @@ fn job(operator: &Arc<Operator>, asked: &Asked, (source, commit): (Source, &str)
         settings: String::new(),
         values: Arc::new(values),
         identities: Arc::default(),
+        checks: Arc::default(),
         inventory: source::Inventory::default(),
         loaded: None,
         hooks: Hooks::Jobs,

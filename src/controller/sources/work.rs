@@ -22,6 +22,7 @@ use crate::{
     controller::operator::Operator,
     git::mirror::{Remote, Wanted},
     gitops::{
+        custom::Checks,
         inventory::Inventory,
         object::{Id, Manifest},
         owner::{Owner, Replicas},
@@ -66,6 +67,8 @@ pub struct Job {
     pub values: Arc<Values>,
     /// Whom files may be encrypted for.
     pub identities: Arc<Identities>,
+    /// The kinds that the source judges itself.
+    pub checks: Arc<Checks>,
     /// The inventory as the status has it.
     pub inventory: source::Inventory,
     /// The commit as it was read, or for a correction the one that is in force.
@@ -131,6 +134,7 @@ impl Job {
             settings: String::new(),
             values: Arc::default(),
             identities: Arc::default(),
+            checks: Arc::default(),
             inventory: status.and_then(|status| status.inventory.clone()).unwrap_or_default(),
             loaded: None,
             hooks: Hooks::Refused,
