@@ -174,7 +174,7 @@ async fn look(operator: &Arc<Operator>, key: &Key, kind: Kind) -> Outcome {
         match kind {
             Kind::Rollout => Box::pin(reconcile::look(operator, key)).await,
             Kind::Package => packages::look(operator, key).await,
-            Kind::Profile => profiles::look(operator, key).await,
+            Kind::Profile => Box::pin(profiles::look(operator, key)).await,
         }
     };
     let guarded = AssertUnwindSafe(work.instrument(span.clone())).catch_unwind();
