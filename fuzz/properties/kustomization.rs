@@ -80,8 +80,8 @@ fn listing(files: &Files) -> Listing {
     Listing { id: "tree".to_owned(), entries: files.iter().map(entry).collect() }
 }
 
-fn walked<'l>(
-    listing: &'l Listing,
+fn walked(
+    listing: &Listing,
     files: &Files,
     order: impl Fn(&mut Vec<(Entry, landfall::gitops::renderer::kustomization::Reading)>),
 ) -> Result<Closure, Vec<Problem>> {

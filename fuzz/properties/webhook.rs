@@ -76,7 +76,7 @@ const FORMS: [Form; 6] = [
 
 fn code(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     let code = Hmac::<Sha256>::new_from_slice(key).unwrap();
-    parts.iter().fold(code, |code, part| code.chain_update(part)).finalize().into_bytes().to_vec()
+    parts.iter().fold(code, Mac::chain_update).finalize().into_bytes().to_vec()
 }
 
 fn hex(bytes: &[u8]) -> String {

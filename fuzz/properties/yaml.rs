@@ -98,7 +98,9 @@ fn files(input: &[u8], text: &str) {
             return are_told(&problems, text);
         }
     };
-    manifests.iter().for_each(|manifest| is_kept(manifest, text));
+    for manifest in &manifests {
+        is_kept(manifest, text);
+    }
     let mut scopes = Scopes::default();
     scopes.insert("v1", "ConfigMap", Scope::Namespaced);
     scopes.insert("v1", "Namespace", Scope::Cluster);

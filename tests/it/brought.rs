@@ -8,7 +8,7 @@ use landfall::{
         render::{Source, render},
     },
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const WEB: &str = "apiVersion: apps/v1
 kind: Deployment
@@ -22,7 +22,7 @@ spec:
 
 fn spec(more: Value) -> PackageSpec {
     let mut workload = json!({"git": {"url": "https://git.example.test/shop.git", "tag": "v1", "path": "/shop"}});
-    workload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    workload.as_object_mut().unwrap().extend(serde_json::from_value::<Map<String, Value>>(more).unwrap());
     let package = json!({
         "apiVersion": "landfall.dev/v1alpha1", "kind": "Package", "metadata": {"name": "web-1.0.0"},
         "spec": {"name": "web", "version": "1.0.0", "workload": workload},

@@ -7,7 +7,7 @@ use landfall::{
     api::crd,
     cli::lint::{Judgement, judge},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 fn package() -> Value {
     json!({
@@ -156,7 +156,7 @@ fn a_package_has_exactly_one_content_with_exactly_one_source() {
 /// A repository, with these fields beside its address.
 fn git(fields: Value) -> Value {
     let mut git = json!({"url": "https://git.example.test/shop.git"});
-    git.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    git.as_object_mut().unwrap().extend(serde_json::from_value::<Map<String, Value>>(fields).unwrap());
     git
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     fs,
     net::TcpListener,
     os::{
@@ -285,14 +286,14 @@ impl Repository {
             "commit refs/heads/main\ncommitter Bob <bob@shop.test> 1700000000 +0000\ndata 5\nmore\n\n".to_owned();
         let parent = self.git(&["for-each-ref", "--format=%(objectname)", "refs/heads/main"], b"");
         if !parent.is_empty() {
-            stream += &format!("from {parent}\n");
+            writeln!(stream, "from {parent}").unwrap();
         }
         stream += "deleteall\n";
         for (path, content) in files {
-            stream += &format!("M 100644 inline {path}\ndata {}\n{content}\n", content.len());
+            writeln!(stream, "M 100644 inline {path}\ndata {}\n{content}", content.len()).unwrap();
         }
         for (path, commit) in modules {
-            stream += &format!("M 160000 {commit} {path}\n");
+            writeln!(stream, "M 160000 {commit} {path}").unwrap();
         }
         self.git(&["fast-import", "--quiet", "--force"], stream.as_bytes());
         self.git(&["rev-parse", "main"], b"")
