@@ -5,6 +5,7 @@ mod drift;
 mod encrypted;
 mod far;
 mod forge;
+mod health;
 mod interrupted;
 mod leave;
 mod order;
