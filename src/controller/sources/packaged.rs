@@ -24,7 +24,9 @@ use crate::{
     },
     controller::operator::Operator,
     git::mirror::{Remote, Wanted},
-    gitops::{object::Manifest, renderer::output::Hooks, sync::Trouble, values::Values, words::cut},
+    gitops::{
+        object::Manifest, renderer::output::Hooks, sops::NOT_CONFIGURED, sync::Trouble, values::Values, words::cut,
+    },
     kinds::workload::brought::Content,
     telemetry::chain,
 };
@@ -151,6 +153,8 @@ async fn manifests(job: &Job, (remote, wanted): (&Remote, &Wanted), asked: &Aske
     if asked.remembered.is_none() {
         verify(job, remote, wanted).await?;
     }
+    // What is read lies in memory until it is kept.
+    let _turn = job.target.bringer.turn().await;
     let files = prepare::files(job, remote).await?;
     Ok(files.into_values().flat_map(|(_, manifests)| manifests).collect())
 }
@@ -180,7 +184,12 @@ fn fault(halt: Halt) -> Fault {
         Halt::Unreached(Trouble { reason, message }) => (reason, message, false),
         Halt::Unverified(failure) => (ConditionReason::VerificationFailed, failure.message, true),
         Halt::Refused(failures) => {
-            let first = failures.first().cloned().unwrap_or_default();
+            let mut first = failures.first().cloned().unwrap_or_default();
+            if first.reason == NOT_CONFIGURED {
+                first.message = "SOPS encrypted this file, and a Package has no keys: leave it out, and name an \
+                                 existing Secret"
+                    .to_owned();
+            }
             let reason = WHOLE.into_iter().find(|whole| whole.as_str() == first.reason);
             let more = match failures.len() {
                 0 | 1 => String::new(),
@@ -216,6 +225,11 @@ mod tests {
         assert_eq!(fault(Halt::from(vec![problem(0)])).message, "shop/web.yaml: add it to spec.workload.substitute");
         let whole = fault(Halt::Refused(vec![prepare::refusal("ContentChanged", "other")]));
         assert_eq!((whole.reason, whole.message.as_str()), (ConditionReason::ContentChanged, "other"));
+        let encrypted = fault(Halt::from(vec![Problem::new("a.yaml", 2, NOT_CONFIGURED, "spec.source.decryption")]));
+        assert!(
+            !encrypted.message.contains("decryption") && encrypted.message.starts_with("a.yaml:2: "),
+            "{encrypted:?}"
+        );
         let silent =
             Trouble { reason: ConditionReason::AccessDenied, message: "spec.source.git.secretRef: no".to_owned() };
         let silent = fault(Halt::Unreached(silent));
