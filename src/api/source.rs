@@ -59,10 +59,10 @@ pub struct Source {
     /// Whether the repository may contain Profiles. Default: false, such a commit is refused: a Profile says as whom objects are written.
     #[serde(default)]
     pub allow_profiles: bool,
-    /// Profiles of this namespace that have to be in force first.
+    /// What has to be in force first: Profiles of this namespace, and any other objects.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
-    pub depends_on: Vec<String>,
+    #[schemars(length(max = 16))]
+    pub depends_on: Vec<SourceDependency>,
     /// Values for `${NAME}` in files that ask for it with the comment `# landfall: substitute` on a line of its own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "text_map")]
@@ -255,6 +255,43 @@ pub struct HealthCheck {
     /// True where an object is healthy; asked last.
     #[schemars(length(min = 1, max = 1024))]
     pub current: String,
+}
+
+/// Something that has to be in force before the source: a Profile, which is so when it is Synced (or Ready, without a source), or any other
+/// object of the Profile's own cluster, when it is healthy. The account that writes has to be able to read that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.apiVersion) == has(self.kind)")
+    .message("spec.source.dependsOn: name apiVersion and kind together, or neither for a Profile"))]
+#[x_kube(validation = Rule::new("has(self.kind) || !(has(self.__namespace__) || has(self.ready))")
+    .message("spec.source.dependsOn: a Profile is one of this namespace, and judged by its conditions: remove namespace and ready, or name apiVersion and kind"))]
+pub struct SourceDependency {
+    /// The `apiVersion` of the object. Default: that of Profiles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 317))]
+    pub api_version: Option<String>,
+    /// Its kind. Default: Profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: Option<String>,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace. Default: the Profile's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+    /// When it is in force, in CEL over `object`, the whole object. Default: by the rules of health.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub ready: Option<String>,
+}
+
+impl SourceDependency {
+    /// `apiVersion` and kind of another object than a Profile of the namespace.
+    pub fn other(&self) -> Option<(&str, &str)> {
+        Some((self.api_version.as_deref()?, self.kind.as_deref()?))
+    }
 }
 
 /// How a chart of Helm is rendered.

@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::health::Health;
 use crate::{
     analysis::expression::{EvaluationError, Expression, OBJECT, compile_over},
-    api::source::HealthCheck,
+    api::source::{HealthCheck, SourceDependency},
 };
 
 /// What is wrong with a check.
@@ -124,6 +124,48 @@ impl Check {
             return Ok(Health::Current);
         }
         Ok(Health::InProgress(format!("{at}.current is not true yet")))
+    }
+}
+
+/// Reads the expression by which something that a source depends on is in force.
+///
+/// # Errors
+/// It cannot be carried out.
+pub fn readiness(index: usize, dependency: &SourceDependency) -> Result<Option<Readiness>, DependencyProblem> {
+    let read = |text: &String| {
+        compile_over(text, &OBJECT)
+            .map(|expression| Readiness { index, expression })
+            .map_err(|error| DependencyProblem { index, message: error.to_string() })
+    };
+    dependency.ready.as_ref().map(read).transpose()
+}
+
+/// What is wrong with the expression of a dependency.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("spec.source.dependsOn[{index}].ready: {message}")]
+pub struct DependencyProblem {
+    /// Its place in the list.
+    pub index: usize,
+    /// What is wrong, and the remedy.
+    pub message: String,
+}
+
+/// When an object that a source depends on is in force.
+#[derive(Debug)]
+pub struct Readiness {
+    index: usize,
+    expression: Expression,
+}
+
+impl Readiness {
+    /// Why an object is not in force yet; none where it is.
+    pub fn missing(&self, object: &Value, words: Words) -> Option<String> {
+        let at = format!("spec.source.dependsOn[{}].ready", self.index);
+        match self.expression.evaluate_object(object) {
+            Ok(true) => None,
+            Ok(false) => Some(format!("{at} is not true yet")),
+            Err(error) => Some(format!("{at}: {}", unread(&error, words))),
+        }
     }
 }
 

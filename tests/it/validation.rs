@@ -378,6 +378,10 @@ fn the_rest_of_a_source_is_typed() {
     }
     accepts(&source("webhook", json!({"name": "shop-hook", "key": "secret"})));
     accepts(&source("healthTimeout", json!("10m")));
+    accepts(&source(
+        "dependsOn",
+        json!([{"name": "base"}, {"apiVersion": "v1", "kind": "Service", "namespace": "db", "name": "db", "ready": "true"}]),
+    ));
     accepts(&source("substitute", json!({"HOST": "shop.example.test"})));
     for (field, bad) in [
         ("drift", json!("Repair")),
@@ -385,6 +389,10 @@ fn the_rest_of_a_source_is_typed() {
         ("healthTimeout", json!("soon")),
         ("substitute", json!({"REPLICAS": 3})),
         ("dependsOn", json!([""])),
+        ("dependsOn", json!([{"name": ""}])),
+        ("dependsOn", json!([{"name": "a", "kind": "Service"}])),
+        ("dependsOn", json!([{"name": "a", "namespace": "other"}])),
+        ("dependsOn", json!([{"name": "a", "ready": "true"}])),
         ("ignore", json!("*.yaml")),
         ("prune", json!("yes")),
     ] {

@@ -17,7 +17,7 @@ use crate::{
         time_span::TimeSpan,
         version::{Version, VersionRange},
     },
-    gitops::custom::Checks,
+    gitops::custom::{Checks, readiness},
     kinds::workload::render::{Source, render},
 };
 
@@ -35,6 +35,7 @@ pub fn findings(kind: &str, object: &Value) -> Vec<Finding> {
             if let Ok(profile) = serde_json::from_value::<ProfileSpec>(spec) {
                 found.extend(broken_checks("/spec/checks", &profile.checks));
                 found.extend(profile.source.iter().filter_map(broken_health));
+                found.extend(profile.source.iter().filter_map(broken_dependency));
                 found.extend(profile.strategy.iter().flat_map(strategy_findings));
                 found.extend(profile.strategy.iter().flat_map(|strategy| missing_checks(strategy, &profile.checks)));
             }
@@ -99,6 +100,12 @@ fn broken_checks(at: &str, checks: &[Check]) -> Vec<Finding> {
 fn broken_health(source: &crate::api::source::Source) -> Option<Finding> {
     let problem = Checks::of(&source.health_checks).err()?;
     Some(Finding::new(format!("/spec/source/healthChecks/{}/{}", problem.index, problem.field), problem.message))
+}
+
+fn broken_dependency(source: &crate::api::source::Source) -> Option<Finding> {
+    let all = source.depends_on.iter().enumerate();
+    let problem = all.map(|(index, one)| readiness(index, one)).find_map(Result::err)?;
+    Some(Finding::new(format!("/spec/source/dependsOn/{}/ready", problem.index), problem.message))
 }
 
 /// A `healthCheckUrl` that could not be asked.

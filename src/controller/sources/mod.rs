@@ -7,6 +7,7 @@ mod access;
 mod apply;
 mod correct;
 mod deliver;
+mod dependencies;
 mod drift;
 mod fight;
 mod health;
@@ -45,7 +46,7 @@ use super::{background::Running, operator::Operator};
 use crate::{
     api::{
         SYNC_ANNOTATION,
-        condition::{ConditionReason, ConditionStatus, ConditionType},
+        condition::ConditionReason,
         profile::Profile,
         source::{DriftPolicy, Source, SourceDeletion, SourceStatus},
     },
@@ -85,6 +86,8 @@ struct Memory {
     keys: Option<Keys>,
     /// The kinds that the source judges itself.
     checks: Arc<Checks>,
+    /// What has to be in force first, as it was last seen.
+    dependencies: Option<dependencies::Known>,
     following: Option<Following>,
     /// The kubeconfig of another cluster.
     remote: Option<target::Known>,
@@ -311,7 +314,7 @@ async fn prepare(
         Ok(keys) => memory.keys = keys,
         Err(trouble) => return Some(trouble),
     }
-    dependency(operator, key, source)
+    dependencies::missing(operator, &account, (key, source), &mut memory.dependencies).await
 }
 
 fn invalid(message: String) -> Trouble {
@@ -334,25 +337,6 @@ async fn account(operator: &Operator, key: &Key, profile: &Profile) -> Option<Tr
         Err(error) => format!("whether the service account {name} exists cannot be told: {error}"),
     };
     Some(Trouble { reason: ConditionReason::Pending, message })
-}
-
-/// What of the Profiles that have to be in force first is not.
-fn dependency(operator: &Operator, key: &Key, source: &Source) -> Option<Trouble> {
-    let missing = source.depends_on.iter().find(|name| {
-        let profile = operator.store.profile(&key.namespace, name);
-        !profile.is_some_and(|profile| is_in_force(&profile))
-    })?;
-    let message = format!("the Profile {missing} is not in force yet");
-    Some(Trouble { reason: ConditionReason::DependencyNotReady, message })
-}
-
-fn is_in_force(profile: &Profile) -> bool {
-    let generation = profile.metadata.generation.unwrap_or(0);
-    let conditions = profile.status.iter().flat_map(|status| &status.conditions);
-    let of = if profile.spec.source.is_some() { ConditionType::Synced } else { ConditionType::Ready };
-    conditions
-        .into_iter()
-        .any(|one| one.type_ == of && one.status == ConditionStatus::True && one.observed_generation == generation)
 }
 
 /// The request by annotation.

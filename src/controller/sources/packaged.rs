@@ -186,9 +186,10 @@ fn fault(halt: Halt) -> Fault {
         Halt::Refused(failures) => {
             let mut first = failures.first().cloned().unwrap_or_default();
             if first.reason == NOT_CONFIGURED {
-                first.message = "SOPS encrypted this file, and a Package has no keys: leave it out, and name an \
-                                 existing Secret"
-                    .to_owned();
+                first.message = String::from(
+                    "SOPS encrypted this file, and a Package has no keys: leave it out, and name an \
+                                 existing Secret",
+                );
             }
             let reason = WHOLE.into_iter().find(|whole| whole.as_str() == first.reason);
             let more = match failures.len() {

@@ -59,7 +59,7 @@ async fn an_object_stays_where_it_says_so_and_where_nothing_is_to_be_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_waits_for_the_profiles_that_it_depends_on() {
-    let forge = Forge::with("depends", "dependsOn: [base]", &[("one.yaml", &map("one", "1"))]).await;
+    let forge = Forge::with("depends", "dependsOn: [{name: base}]", &[("one.yaml", &map("one", "1"))]).await;
     let status = forge
         .until("the wait for the other Profile", |_, status| {
             status.waiting_for.as_deref().is_some_and(|sentence| sentence.contains("the Profile base"))
@@ -71,6 +71,47 @@ async fn a_source_waits_for_the_profiles_that_it_depends_on() {
         .apply("{apiVersion: landfall.dev/v1alpha1, kind: Profile, metadata: {name: base}, spec: {environment: base}}")
         .await;
     forge.in_force(&forge.head()).await;
+    forge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_waits_for_any_object_that_it_depends_on() {
+    let settings =
+        "dependsOn: [{apiVersion: v1, kind: ConfigMap, name: schema, ready: \"object.data.version == '2'\"}]";
+    let forge = Forge::with("needs", settings, &[("one.yaml", &map("one", "1"))]).await;
+    let waits = |sentence: &'static str| {
+        forge.until(sentence, move |_, status| {
+            status.waiting_for.as_deref().is_some_and(|waits| waits.contains(sentence))
+        })
+    };
+    let schema = |version: &str| {
+        format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: schema}}, data: {{version: '{version}'}}}}")
+    };
+    waits("/schema is not there yet").await;
+    forge.stage.apply(&schema("1")).await;
+    assert_eq!(waits("/schema: spec.source.dependsOn[0].ready is not true yet").await.applied, None);
+    forge.stage.apply(&schema("2")).await;
+    forge.in_force(&forge.head()).await;
+    forge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_account_may_not_read_and_circles_are_said_by_name() {
+    let settings = "dependsOn: [{apiVersion: v1, kind: Node, name: node-1}]";
+    let forge = Forge::with("circle", settings, &[("one.yaml", &map("one", "1"))]).await;
+    let waits = |sentence: &'static str| {
+        forge.until(sentence, move |_, status| {
+            status.waiting_for.as_deref().is_some_and(|waits| waits.contains(sentence))
+        })
+    };
+    waits("Node node-1 may not be read: allow landfall-deployer to get it").await;
+    forge.stage.apply(
+        "{apiVersion: landfall.dev/v1alpha1, kind: Profile, metadata: {name: other}, spec: {environment: other, source: {git: \
+         {url: 'https://127.0.0.1:1/none.git'}, suspend: true, dependsOn: [{name: production}]}}}",
+    )
+    .await;
+    forge.patch(json!({"spec": {"source": {"dependsOn": [{"name": "other"}]}}})).await;
+    waits("production needs other needs production").await;
     forge.end().await;
 }
 
