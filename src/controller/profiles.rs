@@ -149,7 +149,7 @@ async fn hold(operator: &Operator, profile: &Profile, finalizers: Vec<String>) -
 
 /// Whether a status is to be stored now. What only tells the name of a short step is not.
 fn is_due(profile: &Profile, after: &ProfileStatus, half: &Half) -> bool {
-    let Some(before) = &profile.status else { return true };
+    let Some(before) = &profile.status else { return half.is_urgent };
     let others = |status: &ProfileStatus| (status.observed_generation, status.deployments.clone());
     before != after && (half.is_urgent || others(before) != others(after))
 }

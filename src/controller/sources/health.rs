@@ -1,7 +1,7 @@
 //! How the objects of a commit are, by lists of their kinds.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -116,12 +116,17 @@ async fn own(
 
 const LATE: &str = "the expressions of spec.source.healthChecks are not evaluated within";
 
+/// Whether an object is what it is as soon as it is there. Of Services only those wait for something that want an address from outside.
+fn is_stateless(manifest: &Manifest) -> bool {
+    let kind = (manifest.id.group(), manifest.id.kind.as_str());
+    STATELESS.contains(&kind) || kind == ("", "Service") && !manifest.text().contains("LoadBalancer")
+}
+
 fn by_kind<'a>(job: &Job, manifests: &'a [Manifest]) -> Kinds<'a> {
-    let stateless: BTreeSet<(&str, &str)> = STATELESS.into_iter().collect();
     let mut kinds = Kinds::new();
     for manifest in manifests {
-        let (id, is_judged) = (&manifest.id, job.checks.has(&manifest.id.api_version, &manifest.id.kind));
-        if is_judged || !stateless.contains(&(id.group(), id.kind.as_str())) {
+        let is_judged = job.checks.has(&manifest.id.api_version, &manifest.id.kind);
+        if is_judged || !is_stateless(manifest) {
             let kind = (manifest.id.api_version.clone(), manifest.id.kind.clone());
             kinds.entry(kind).or_default().push(manifest);
         }

@@ -356,7 +356,9 @@ impl Step {
     /// Whether somebody has to know of this at once: it ends something, or something is written that rests on it.
     pub fn is_urgent(&self, before: &SourceStatus) -> bool {
         let adopts = self.status.inventory != before.inventory || self.status.applied != before.applied;
-        adopts
+        // What was learnt by writing (uids) is told with the end: without it, it is learnt again.
+        let writes = matches!(self.action, Some(Action::Apply | Action::Prune));
+        (adopts && writes)
             || self.status.revert != before.revert
             || self.status.phase.is_some_and(|phase| matches!(phase, SourcePhase::Synced | SourcePhase::Failed))
     }
