@@ -5,10 +5,10 @@
 //! history, and can always be made again: a damaged one is removed.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use semver::VersionReq;
@@ -153,9 +153,18 @@ pub(super) struct Inner {
     pub(super) limits: Limits,
     pub(super) dialer: Dialer,
     locks: Mutex<HashMap<String, Arc<Lock>>>,
+    began: Instant,
+    /// When mirrors were used last.
+    uses: Mutex<HashMap<String, Instant>>,
     readers: Arc<Semaphore>,
     fetches: Arc<Semaphore>,
     pushes: Arc<Semaphore>,
+}
+
+impl Inner {
+    fn uses(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Mirrors {
@@ -167,6 +176,8 @@ impl Mirrors {
             limits,
             dialer: Dialer::new(forbidden),
             locks: Mutex::default(),
+            began: Instant::now(),
+            uses: Mutex::default(),
             readers: Arc::new(Semaphore::new(READERS_MAX)),
             fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
             pushes: Arc::new(Semaphore::new(PUSHES_MAX)),
@@ -322,19 +333,23 @@ impl Mirrors {
         self.or_remove(remote, contents).await
     }
 
-    /// Removes the mirrors of all other repositories.
+    /// Removes the mirrors of repositories that are not followed, and that this process has not used for so long.
     ///
     /// # Errors
     /// The directory could not be read or changed.
-    pub async fn retain(&self, remotes: &[Remote]) -> Result<(), GitError> {
-        let kept: Vec<String> = remotes.iter().map(Remote::fingerprint).collect();
+    pub async fn collect(&self, followed: &[Remote], unused: Duration) -> Result<(), GitError> {
+        let kept: HashSet<String> = followed.iter().map(Remote::fingerprint).collect();
         let root = self.0.root.clone();
         let there = spawn_blocking(move || store::names(&root)).await.map_err(|_| lost())??;
+        self.0.uses().retain(|name, _| there.contains(name));
         for name in there.into_iter().filter(|name| !kept.contains(name)) {
             // One that is in use goes the next time.
             let Ok(alone) = Arc::clone(&self.lock(&name).used).try_write_owned() else { continue };
-            let path = self.0.root.join(name);
-            blocking((path, alone), |(path, _)| store::remove(path)).await?;
+            let last = self.0.uses().get(&name).copied().unwrap_or(self.0.began);
+            if last.elapsed() >= unused {
+                let path = self.0.root.join(name);
+                blocking((path, alone), |(path, _)| store::remove(path)).await?;
+            }
         }
         Ok(())
     }
@@ -352,7 +367,7 @@ impl Mirrors {
     ) -> Result<T, GitError> {
         let name = remote.fingerprint();
         let path = self.0.root.join(&name);
-        let lock = self.lock(&name);
+        let lock = self.lock_used(&name);
         let shared = Arc::clone(&lock.used).read_owned().await;
         let permit = Arc::clone(&self.0.readers).acquire_owned().await.map_err(|_| lost())?;
         let limits = self.0.limits.clone();
@@ -372,10 +387,17 @@ impl Mirrors {
     /// Waits for the right to add to a mirror. The time for the work begins when it is there.
     pub(super) async fn turn(&self, remote: &Remote, limit: Duration) -> Result<Turn, GitError> {
         let name = remote.fingerprint();
-        let lock = self.lock(&name);
+        let lock = self.lock_used(&name);
         let fetching = Arc::clone(&lock.fetching).lock_owned().await;
         let permit = Arc::clone(&self.0.fetches).acquire_owned().await.map_err(|_| lost())?;
         Ok(Turn::new(self.0.root.join(name), lock, (fetching, permit), limit))
+    }
+
+    /// The lock of a mirror that is used now.
+    fn lock_used(&self, name: &str) -> Arc<Lock> {
+        let lock = self.lock(name);
+        self.0.uses().insert(name.to_owned(), Instant::now());
+        lock
     }
 
     fn lock(&self, name: &str) -> Arc<Lock> {

@@ -29,6 +29,10 @@ const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// The longest pause before a repository that does not answer is asked again.
 const PAUSE_MAX: Duration = Duration::from_mins(10);
 
+/// How often mirrors that nobody needs are looked for, and how long one is kept that is not followed.
+const COLLECTED_EVERY: Duration = Duration::from_hours(1);
+const UNUSED_MAX: Duration = Duration::from_hours(24);
+
 /// What of a repository is followed.
 #[derive(Debug, Clone)]
 pub struct Followed {
@@ -127,18 +131,22 @@ impl Drop for Following {
 /// A repository that is followed, and what looks at it.
 type Known = (Weak<Repository>, Weak<Running>);
 
+type All = Arc<Mutex<HashMap<String, Known>>>;
+
 /// All repositories.
 pub struct Repositories {
     mirrors: Arc<Mirrors>,
     background: Background,
     profiles: Queue,
-    all: Mutex<HashMap<String, Known>>,
+    all: All,
 }
 
 impl Repositories {
-    /// None yet.
+    /// None yet. Mirrors that nobody needs any more are collected from now on.
     pub fn new(mirrors: Arc<Mirrors>, background: Background, profiles: Queue) -> Self {
-        Self { mirrors, background, profiles, all: Mutex::default() }
+        let all = All::default();
+        background.keep(collect(Arc::clone(&mirrors), Arc::clone(&all)));
+        Self { mirrors, background, profiles, all }
     }
 
     /// Where commits are fetched.
@@ -187,6 +195,20 @@ impl Repositories {
         drop(all);
         for repository in repositories.iter().filter(|one| same_repository(&one.remote.url, url)) {
             repository.ask();
+        }
+    }
+}
+
+/// Removes what was fetched of repositories that nobody follows, such as those of Packages, which are read once, and of submodules.
+async fn collect(mirrors: Arc<Mirrors>, all: All) {
+    loop {
+        tokio::time::sleep(COLLECTED_EVERY).await;
+        let followed: Vec<Remote> = {
+            let all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.values().filter_map(|(repository, _)| Some(repository.upgrade()?.remote.clone())).collect()
+        };
+        if let Err(error) = mirrors.collect(&followed, UNUSED_MAX).await {
+            warn!(error = chain(&error), "what was fetched of repositories that nobody follows could not be removed");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a repository points at, while people rewrite it.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use landfall::git::{
     error::GitError,
@@ -38,9 +38,35 @@ async fn a_branch_a_tag_a_range_and_a_commit_are_found_and_fetched() {
     for (wanted, commit) in wanted {
         assert_eq!(mirrors.look(&remote, &wanted, PATIENCE).await.unwrap(), *commit, "{wanted:?}");
         assert_eq!(mirrors.fetch(&remote, &wanted, commit, PATIENCE).await.unwrap().id, *commit, "{wanted:?}");
-        mirrors.retain(&[]).await.unwrap();
+        mirrors.collect(&[], Duration::ZERO).await.unwrap();
     }
     assert_eq!(fs::read_dir(server.scratch.0.join("mirrors")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_mirror_goes_once_it_is_neither_followed_nor_used_for_a_while() {
+    const WHILE: Duration = Duration::from_hours(24);
+    let server = Server::start("collected");
+    let repository = &server.repository;
+    let commit = repository.commit("one", None);
+    repository.branch("main", &commit);
+    let (followed, other) =
+        (server.remote("public", &[]), server.remote("basic", &[("username", "ann"), ("password", "right")]));
+    let mirrors = server.mirrors();
+    let names = || fs::read_dir(server.scratch.0.join("mirrors")).unwrap().count();
+    mirrors.fetch(&followed, &main(), &commit, PATIENCE).await.unwrap();
+    mirrors.fetch(&other, &main(), &commit, PATIENCE).await.unwrap();
+    mirrors.collect(&[], WHILE).await.unwrap();
+    assert_eq!(names(), 2, "they were used just now");
+    mirrors.collect(std::slice::from_ref(&followed), Duration::ZERO).await.unwrap();
+    assert_eq!(names(), 1, "one is followed");
+    mirrors.list(&followed, &commit, "").await.unwrap();
+    // What a process before this one left is as old as this process.
+    let next = server.mirrors();
+    next.collect(&[], WHILE).await.unwrap();
+    assert_eq!(names(), 1);
+    next.collect(&[], Duration::ZERO).await.unwrap();
+    assert_eq!(names(), 0);
 }
 
 #[tokio::test]
@@ -59,7 +85,7 @@ async fn an_older_commit_is_found_in_the_history_also_where_hashes_are_not_given
     mirrors.list(&remote, &old, "").await.unwrap();
 
     repository.git(&["config", "uploadpack.allowReachableSHA1InWant", "true"], b"");
-    mirrors.retain(&[]).await.unwrap();
+    mirrors.collect(&[], Duration::ZERO).await.unwrap();
     mirrors.fetch(&remote, &wanted, &old, PATIENCE).await.unwrap();
     let error = mirrors.list(&remote, &oldest, "").await.unwrap_err();
     assert!(matches!(error, GitError::NoSuchReference { .. }), "the history was fetched: {error}");
