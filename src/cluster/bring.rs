@@ -95,7 +95,7 @@ impl Bringer {
 
     /// One for a single Profile: whatever becomes of its calls, nobody else waits behind them.
     pub fn alone(writer: Writer) -> Self {
-        Self { writer, turns: Arc::new(Semaphore::new(UNDER_WAY_ALONE)), syncs: Arc::new(Semaphore::new(1)) }
+        Self { writer, turns: Arc::new(Semaphore::new(UNDER_WAY_ALONE)), syncs: Arc::new(Semaphore::new(SYNCS)) }
     }
 
     /// Whether objects of a kind live in namespaces; none where there is no such kind.

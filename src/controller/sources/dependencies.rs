@@ -39,24 +39,26 @@ const JUDGED_FOR: Duration = Duration::from_secs(5);
 /// What was seen last of objects that are no Profiles.
 pub struct Known {
     of: Vec<SourceDependency>,
+    /// The request by annotation that they were looked at for.
+    asked: Option<String>,
     read: Instant,
     missing: Option<Trouble>,
 }
 
 impl Known {
-    fn is_fresh(&self, source: &Source) -> bool {
+    fn is_fresh(&self, asked: Option<&str>) -> bool {
         // A moment less than after which it is looked at again.
         let fresh = if self.missing.is_some() { BLOCKED_PAUSE.mul_f64(0.8) } else { FRESH };
-        self.of == source.depends_on && self.read.elapsed() < fresh
+        self.asked.as_deref() == asked && self.read.elapsed() < fresh
     }
 }
 
-/// What is not in force yet, or cannot be told.
+/// What is not in force yet, or cannot be told. What was in force counts on where nothing answers.
 pub async fn missing(
     operator: &Operator,
     account: &Account,
     (key, source): (&Key, &Source),
-    known: &mut Option<Known>,
+    (known, asked): (&mut Option<Known>, Option<&str>),
 ) -> Option<Trouble> {
     if source.depends_on.is_empty() {
         *known = None;
@@ -65,11 +67,18 @@ pub async fn missing(
     if let Some(trouble) = profiles(operator, key, source) {
         return Some(trouble);
     }
-    if let Some(known) = known.as_ref().filter(|known| known.is_fresh(source)) {
-        return known.missing.clone();
-    }
-    let missing = objects(operator, account, (key, source)).await;
-    *known = Some(Known { of: source.depends_on.clone(), read: Instant::now(), missing: missing.clone() });
+    let before = known.take().filter(|known| known.of == source.depends_on);
+    let last = match before {
+        Some(fresh) if fresh.is_fresh(asked) => return known.insert(fresh).missing.clone(),
+        before => before.map(|known| known.missing),
+    };
+    let missing = match (objects(operator, account, (key, source)).await, last) {
+        // What was seen a moment ago is better than nothing.
+        (Some(Trouble { reason: ConditionReason::NoAnswer, .. }), Some(last)) => last,
+        (missing, _) => missing,
+    };
+    let asked = asked.map(ToOwned::to_owned);
+    *known = Some(Known { of: source.depends_on.clone(), asked, read: Instant::now(), missing: missing.clone() });
     missing
 }
 

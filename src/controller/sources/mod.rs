@@ -230,7 +230,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let step = step(memory.state.clone(), &seen);
     let conditions = words::conditions(&step.state, &step.status, &seen);
     let silent = memory.untold.map_or(0, |since| now.0.saturating_sub(since.0));
-    let silence = if operator.bringer.is_busy() { SILENCE_OF_MANY } else { SILENCE };
+    let silence = if target.bringer.is_busy() { SILENCE_OF_MANY } else { SILENCE };
     let is_urgent = step.is_urgent(&stored) || u128::from(silent) >= silence.as_millis();
     let next = next(&step, &seen, (!is_urgent && step.status != stored).then_some(silence));
     let values = memory.values.as_ref().and_then(|values| values.due(source));
@@ -314,7 +314,8 @@ async fn prepare(
         Ok(keys) => memory.keys = keys,
         Err(trouble) => return Some(trouble),
     }
-    dependencies::missing(operator, &account, (key, source), &mut memory.dependencies).await
+    let known = (&mut memory.dependencies, asked(profile));
+    dependencies::missing(operator, &account, (key, source), known).await
 }
 
 fn invalid(message: String) -> Trouble {
