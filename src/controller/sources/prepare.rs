@@ -69,6 +69,11 @@ impl From<GitError> for Halt {
     fn from(error: GitError) -> Self {
         match error {
             GitError::Modules { file, line, why } => Problem::new(&file, line, select::SUBMODULE, why).into(),
+            // A commit stays as it is: only another one, or another path, has it.
+            GitError::NoSuchDirectory { .. } => Self::Refused(vec![refusal(
+                "NoSuchDirectory",
+                &format!("{error}: correct spec.source.git.path, or commit it"),
+            )]),
             error => Self::Unreached(trouble(&error)),
         }
     }
