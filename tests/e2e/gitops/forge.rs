@@ -2,12 +2,10 @@
 
 use std::fmt::Write;
 
-use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
-    runtime::{WatchStreamExt, watcher},
 };
 use landfall::api::{
     condition::{ConditionStatus, ConditionType},
@@ -20,9 +18,6 @@ use crate::{git::server::Server, stage::Stage};
 
 /// The Profile of these tests.
 pub const PROFILE: &str = "production";
-
-/// How long a test waits for a source.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(100);
 
 /// A stage with a repository.
 pub struct Forge {
@@ -133,31 +128,10 @@ impl Forge {
 
     /// Waits until the status of the source is as it is meant.
     pub async fn until(&self, what: &str, is: impl Fn(&Profile, &SourceStatus) -> bool) -> SourceStatus {
-        let config = watcher::Config::default().fields(&format!("metadata.name={PROFILE}"));
-        let mut looks = watcher(self.profiles(), config).applied_objects().boxed();
-        let mut last = None;
-        let found = tokio::time::timeout(PATIENCE, async {
-            while let Some(look) = looks.next().await {
-                let Ok(look) = look else {
-                    tokio::task::yield_now().await;
-                    continue;
-                };
-                let status = look.status.as_ref().and_then(|status| status.source.clone()).unwrap_or_default();
-                if is(&look, &status) {
-                    return Some(status);
-                }
-                last = Some(look.status);
-            }
-            None
-        });
-        match found.await {
-            Ok(Some(status)) => status,
-            _ => panic!(
-                "no {what} in {}: {last:#?}; the log is {}",
-                self.stage.world.namespace,
-                self.stage.log.display()
-            ),
-        }
+        let status =
+            |profile: &Profile| profile.status.as_ref().and_then(|status| status.source.clone()).unwrap_or_default();
+        let found = self.stage.until_one(self.profiles(), (PROFILE, what), |one| is(one, &status(one))).await;
+        status(&found)
     }
 
     /// Waits until this commit is in force.

@@ -1,12 +1,7 @@
 //! Packages whose manifests are in a repository.
 
-use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api,
-    api::DeleteParams,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::{Api, api::DeleteParams};
 use landfall::api::{
     condition::{ConditionReason, ConditionStatus, ConditionType},
     deployment_status::{DeploymentStatus, Phase},
@@ -60,27 +55,9 @@ async fn package(forge: &Forge, version: &str, (git, more): (&str, &str)) {
 
 /// Waits until the status of a Package is as it is meant.
 async fn until(forge: &Forge, version: &str, is: impl Fn(&PackageStatus) -> bool) -> PackageStatus {
-    let config = watcher::Config::default().fields(&format!("metadata.name=web-{version}"));
-    let mut looks = watcher(packages(forge), config).applied_objects().boxed();
-    let mut last = None;
-    let found = tokio::time::timeout(std::time::Duration::from_secs(100), async {
-        while let Some(look) = looks.next().await {
-            let Ok(look) = look else {
-                tokio::task::yield_now().await;
-                continue;
-            };
-            let status = look.status.unwrap_or_default();
-            if is(&status) {
-                return Some(status);
-            }
-            last = Some(status);
-        }
-        None
-    });
-    match found.await {
-        Ok(Some(status)) => status,
-        _ => panic!("web-{version} is {last:#?}; the log is {}", forge.stage.log.display()),
-    }
+    let name = format!("web-{version}");
+    let status = |package: &Package| package.status.clone().unwrap_or_default();
+    status(&forge.stage.until_one(packages(forge), (&name, "such status"), |one| is(&status(one))).await)
 }
 
 async fn ready(forge: &Forge, version: &str) -> PackageStatus {
@@ -179,13 +156,12 @@ async fn what_cannot_be_read_is_said_with_its_place() {
         ("2.0.0", "empty", "there is no manifest here"),
         ("2.0.1", "bad", "bad/web.yaml:3: "),
         ("2.0.2", "secret", "secret/a.yaml:1: a Secret in plain text"),
+        ("2.0.3", "nowhere", "no directory nowhere: correct spec.workload.git.path"),
     ] {
         package(&forge, version, (&at(path), "")).await;
         let error = faulty(&forge, version, refused).await;
         assert!(error.contains(words), "{error}");
     }
-    package(&forge, "2.0.3", (&at("nowhere"), "")).await;
-    assert!(faulty(&forge, "2.0.3", ConditionReason::FetchFailed).await.contains("nowhere"));
     package(&forge, "2.1.0", (&format!("tag: none, {SECRET}"), "")).await;
     faulty(&forge, "2.1.0", ConditionReason::FetchFailed).await;
     package(&forge, "2.2.0", (&format!("commit: {commit}, secretRef: {{name: other}}"), "")).await;

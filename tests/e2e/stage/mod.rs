@@ -21,7 +21,7 @@ use std::{
 use futures::StreamExt;
 use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Service};
 use kube::{
-    Api, ResourceExt,
+    Api, Resource, ResourceExt,
     api::{DynamicObject, Patch, PatchParams},
     core::GroupVersionKind,
     discovery,
@@ -187,8 +187,17 @@ impl Stage {
 
     /// As [`Stage::until`], of another Deployment.
     pub async fn until_of(&self, name: &str, what: &str, is: impl Fn(&DeploymentStatus) -> bool) -> DeploymentStatus {
+        let status = |one: &Deployment| one.status.clone().unwrap_or_default();
+        status(&self.until_one(self.deployments(), (name, what), |one| is(&status(one))).await)
+    }
+
+    /// Waits until an object is as it should be, by watching it, and returns it.
+    pub async fn until_one<K>(&self, api: Api<K>, (name, what): (&str, &str), is: impl Fn(&K) -> bool) -> K
+    where
+        K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+    {
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let mut looks = watcher(self.deployments(), config).applied_objects().boxed();
+        let mut looks = watcher(api, config).applied_objects().boxed();
         let mut last = None;
         let found = tokio::time::timeout(Duration::from_secs(100), async {
             while let Some(look) = looks.next().await {
@@ -198,16 +207,15 @@ impl Stage {
                     tokio::task::yield_now().await;
                     continue;
                 };
-                let status = look.status.unwrap_or_default();
-                if is(&status) {
-                    return Some(status);
+                if is(&look) {
+                    return Some(look);
                 }
-                last = Some(status);
+                last = Some(look);
             }
             None
         });
         match found.await {
-            Ok(Some(status)) => status,
+            Ok(Some(one)) => one,
             _ => panic!("no {what} in {}: {last:#?}; the log is {}", self.world.namespace, self.log.display()),
         }
     }
