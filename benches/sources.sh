@@ -1,11 +1,12 @@
 #!/bin/sh
 # Times sources on a cluster of its own, and removes it: one Profile with a repository of APPS applications of four objects each, a commit
 # that changes one of them, and PROFILES Profiles with a directory each of one repository. Prints Markdown rows for benches/RESULTS.md.
+# The cluster is a control plane and no more, as the limits say; LANDFALL_CLUSTER_MODE=full has a node and a gateway beside it.
 set -eu
 cd "$(dirname -- "$0")/.."
 cluster=hack/cluster/cluster
-CLUSTER=bench
-export CLUSTER
+CLUSTER=bench LANDFALL_CLUSTER_MODE=${LANDFALL_CLUSTER_MODE:-control-plane}
+export CLUSTER LANDFALL_CLUSTER_MODE
 if [ "${1:-}" != inside ]; then
   cargo build --release --locked
   cargo bench --locked --bench rollouts --no-run
