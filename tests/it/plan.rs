@@ -1,17 +1,24 @@
 //! `landfall plan` as a process, against a pretended API server: what it says of a world, and that it leaves it alone.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Write};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
+use flate2::{Compression, write::GzEncoder};
 use landfall::{
     api::package::PackageSpec,
     engine::{
         observed::Revision,
         state::{Attempted, Origin, State},
     },
-    kinds::workload::render::{Source, render},
+    gitops::render::{Settings, file},
+    kinds::workload::{
+        brought::Content,
+        render::{Source, render},
+    },
     rollout::{aim, record::Record},
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{cli::run, fake_cluster::FakeCluster};
 
@@ -277,4 +284,72 @@ fn a_plan_of_nothing_says_so() {
     let cluster = FakeCluster::start("plan-nothing");
     let (code, _, err) = run(&mut cluster.landfall(&["plan", "shop"]));
     assert_eq!((code, err.as_str()), (1, "error: there is no deployments.landfall.dev shop in namespace shop\n"));
+}
+
+/// A Package whose manifests are in a repository, and what its operator kept of them: a Secret, and the digest of that.
+fn from_repository(cluster: &FakeCluster, version: &str, manifests: &str) {
+    let mut package = package(version);
+    package["spec"]["workload"] =
+        json!({"git": {"url": "https://git.example.test/shop.git", "tag": "v2", "path": "/shop"}});
+    let read = file("shop/web.yaml", manifests.as_bytes(), &Settings::default()).unwrap();
+    let kept = serde_json::to_vec(&Content::new("spec".to_owned(), "c0ffee".to_owned(), &read)).unwrap();
+    let digest: String = Sha256::digest(&kept).iter().map(|byte| format!("{byte:02x}")).collect();
+    package["status"] = json!({"phase": "Ready", "commit": "c0ffee", "checksum": digest});
+    cluster.put(&format!("{OURS}/packages/shop-{version}"), package);
+    let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+    packer.write_all(&kept).unwrap();
+    let name = format!("landfall-pkg-shop-{version}");
+    cluster.put(
+        &format!("{CORE}/secrets/{name}"),
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "landfall.dev/package",
+            "metadata": {"name": name, "namespace": "shop", "ownerReferences": [
+                {"apiVersion": "landfall.dev/v1alpha1", "kind": "Package", "name": format!("shop-{version}"), "uid": "1"},
+            ]},
+            "data": {"content": BASE64_STANDARD.encode(packer.finish().unwrap())},
+        }),
+    );
+}
+
+#[test]
+fn a_plan_of_a_package_from_a_repository_rests_on_what_was_kept_of_it() {
+    let cluster = running("plan-repository");
+    let manifests = |kind: &str| {
+        format!(
+            "apiVersion: apps/v1
+kind: {kind}
+metadata: {{name: web}}
+spec:
+  replicas: 3
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec: {{containers: [{{name: web, image: shop:2}}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec: {{selector: {{app: web}}, ports: [{{port: 80}}]}}
+"
+        )
+    };
+    from_repository(&cluster, "2.0.0", &manifests("Deployment"));
+    let (code, plan) = plan_json(&cluster, &["--version", "2.0.0", "--detailed-exitcode"]);
+    assert_eq!((code, &plan["problems"], &plan["wanted"]["version"]), (3, &json!([]), &json!("2.0.0")), "{plan}");
+    assert_eq!((&plan["actions"][0]["action"], &plan["differs"]), (&json!("Create"), &json!(true)));
+
+    // What a Deployment could not release is said with the place in the repository.
+    from_repository(&cluster, "3.0.0", &manifests("StatefulSet"));
+    let (code, plan) = plan_json(&cluster, &["--version", "3.0.0"]);
+    let message = plan["problems"][0]["message"].as_str().unwrap_or_default();
+    assert!(code == 1 && message.contains("shop/web.yaml:1: kind: StatefulSet"), "{plan}");
+
+    // Nothing is planned on what somebody else wrote.
+    cluster.edit(&format!("{CORE}/secrets/landfall-pkg-shop-2.0.0"), |secret| {
+        secret["data"]["content"] = json!(BASE64_STANDARD.encode("other"));
+    });
+    let (code, plan) = plan_json(&cluster, &["--version", "2.0.0"]);
+    let message = plan["problems"][0]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("landfall-pkg-shop-2.0.0") && message.contains("somebody else wrote it"), "{plan}");
+    assert_eq!((code, &plan["actions"]), (0, &json!([])), "{plan}");
 }
