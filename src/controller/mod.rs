@@ -59,7 +59,8 @@ use crate::{
         write::Writer,
     },
     git::mirror::{Limits, Mirrors},
-    renderer::{run::Renderers, scratch},
+    program::scratch,
+    renderer::programs::Renderers,
     server::{
         health::Health,
         hooks::{self as webhooks, Desk},

@@ -28,7 +28,7 @@ use crate::{
         write::{Account, Place, Writer},
     },
     engine::{moment::Moment, observed::Measured},
-    renderer::run::Renderers,
+    renderer::programs::Renderers,
     rollout::commands::Actors,
     server::pace::Pace,
     telemetry::metrics::Metrics,

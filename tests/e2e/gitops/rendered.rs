@@ -35,7 +35,7 @@ fn commit(forge: &Forge, message: &str, files: &[(&'static str, String)]) -> Str
 
 /// How often a renderer ran, by the operator's log.
 fn runs(forge: &Forge) -> usize {
-    std::fs::read_to_string(&forge.stage.log).unwrap().matches("a renderer ran").count()
+    std::fs::read_to_string(&forge.stage.log).unwrap().matches("a program ran").count()
 }
 
 fn told(status: &SourceStatus) -> Vec<(String, String, Option<i64>)> {
