@@ -1,4 +1,4 @@
-# The image of Landfall: one binary, the libraries that it names, kustomize and Helm, certificates, and no shell.
+# The image of Landfall: one binary, kustomize and Helm, Debian's sqv, the libraries that these name, certificates, and no shell.
 #
 # With Docker:   docker build -t landfall:dev .
 # Without, the programs come from outside (make image): --build-arg BINARY=prebuilt --build-arg RENDERERS=ready with a context that holds
@@ -37,7 +37,7 @@ FROM ${BASE_IMAGE} AS rootfs
 COPY --from=binary /landfall /landfall
 COPY --from=renderers /kustomize /helm /rootfs/usr/libexec/landfall/
 RUN set -eu; \
-    test -e /etc/ssl/certs/ca-certificates.crt || { apt-get update && apt-get install -y --no-install-recommends ca-certificates; }; \
+    { test -e /etc/ssl/certs/ca-certificates.crt && test -x /usr/bin/sqv; } || { apt-get update && apt-get install -y --no-install-recommends ca-certificates sqv; }; \
     mkdir -p /rootfs/etc/ssl/certs /rootfs/tmp /rootfs/usr/bin; \
     chmod 1777 /rootfs/tmp; \
     cp /etc/ssl/certs/ca-certificates.crt /rootfs/etc/ssl/certs/; \
@@ -46,8 +46,11 @@ RUN set -eu; \
     echo 'hosts: files dns' > /rootfs/etc/nsswitch.conf; \
     cp /landfall /rootfs/usr/bin/landfall; \
     /landfall --version; \
+    cp /usr/bin/sqv /rootfs/usr/libexec/landfall/sqv; \
+    sqv --version; \
     ldd /landfall > /tmp/libraries; \
-    grep -o "/lib[^ ]*" /tmp/libraries | while read -r library; do cp -L --parents "$library" /rootfs/; done
+    ldd /usr/bin/sqv >> /tmp/libraries; \
+    grep -o "/lib[^ ]*" /tmp/libraries | sort -u | while read -r library; do cp -L --parents "$library" /rootfs/; done
 
 FROM scratch
 COPY --from=rootfs /rootfs/ /

@@ -6,7 +6,8 @@
 //! - [`engine`] (ring 1): the decisions of a rollout.
 //! - [`kinds`], [`traffic`], [`analysis`] (ring 1): what a package consists of, routes, and checks.
 //! - [`git`] (ring 2): repositories, fetched and read.
-//! - [`renderer`] (ring 2): other people's programs that make manifests, contained.
+//! - [`program`] (ring 2): other people's programs, contained.
+//! - [`renderer`] (ring 2): manifests as files have them, or as such programs make them.
 //! - [`gitops`] (ring 1): from the files of a repository to what is to be written.
 //! - [`rollout`] (ring 1): between the custom resources and the engine.
 //! - [`simulation`] (ring 1): a pretended cluster that plays scenarios.
@@ -27,6 +28,7 @@ pub mod engine;
 pub mod git;
 pub mod gitops;
 pub mod kinds;
+pub mod program;
 pub mod renderer;
 pub mod rollout;
 pub mod server;

@@ -22,10 +22,11 @@ use landfall::gitops::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("advertisement", git::advertisement),
     ("kustomization", kustomization::walk),
     ("known_hosts", trust::known_hosts),
+    ("openpgp", trust::openpgp),
     ("pack", git::pack),
     ("packet", git::packet),
     ("signature", trust::signature),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use landfall::git::{
     known::KnownHosts,
+    openpgp::{self, keys::Keyring, packets, verdict},
     signature::{Flaw, Signed, Signers},
 };
 
@@ -42,7 +43,7 @@ pub fn known_hosts(input: &[u8]) {
 /// No signature that somebody made up holds, and no message quotes a key.
 pub fn signature(input: &[u8]) {
     let read = |name: &str, content: &[u8]| Signers::read(&BTreeMap::from([(name.to_owned(), content.to_vec())]));
-    for name in ["allowed_signers", "a.pub"] {
+    for name in ["allowed_signers", "a.pub", "a.asc", "a.pgp"] {
         if let Err(error) = read(name, input) {
             let error = error.to_string();
             assert!(secrets(&String::from_utf8_lossy(input)).all(|secret| !error.contains(secret)), "{error}");
@@ -54,5 +55,31 @@ pub fn signature(input: &[u8]) {
     let flaw = trusted.verify(Some(&signed)).expect_err("a signature is accepted that nobody made");
     if let Flaw::Untrusted(key) = &flaw {
         assert!(key.starts_with("SHA256:") && key.len() < 100, "{key}");
+    }
+}
+
+/// Keys of OpenPGP are kept as they are and are public, a signature is signatures and nothing else, and no words of the program
+/// become a success or more than a line.
+pub fn openpgp(input: &[u8]) {
+    let mut keyring = Keyring::default();
+    if keyring.add(input).is_ok() {
+        let packets = packets::read(keyring.content()).expect("what is kept cannot be read");
+        let count = packets.iter().filter(|packet| packet.tag == packets::PUBLIC_KEY).count();
+        assert!(!keyring.is_empty() && keyring.len() <= count, "{keyring:?}");
+        assert!(!packets.iter().any(|packet| [packets::SECRET_KEY, packets::SECRET_SUBKEY].contains(&packet.tag)));
+        let mut again = Keyring::default();
+        assert!(again.add(keyring.content()).is_ok() && again == keyring, "it is another one when it is read again");
+    }
+    let text = String::from_utf8_lossy(input);
+    if let Ok(signature) = openpgp::signature(&text) {
+        let packets = packets::read(&signature).expect("a signature cannot be read");
+        assert!((1..=16).contains(&packets.len()), "{} signatures", packets.len());
+        assert!(packets.iter().all(|packet| packet.tag == packets::SIGNATURE && packet.body.starts_with(&[4, 0])));
+    }
+    assert!(!verdict::names_a_key(&text, &Keyring::default()), "a key is named that nobody has");
+    assert_eq!(verdict::refusal(None, &text), None);
+    if let Some(flaw) = verdict::refusal(Some(1), &text) {
+        let words = flaw.to_string();
+        assert!(words.len() < 1500 && !words.contains(char::is_control), "{words}");
     }
 }

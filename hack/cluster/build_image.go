@@ -198,9 +198,12 @@ func (b imageBuild) checkTools() error {
 
 const baseImage = "localhost/landfall-base:"
 
-// baseName is the name of the base image that debootstrap makes; a new month brings the release's updates in.
+// basePackages is what the image has of Debian beside the libraries: authorities, and the program that verifies signatures of OpenPGP.
+const basePackages = "ca-certificates,sqv"
+
+// baseName is the name of the base image that debootstrap makes of these packages; a new month brings the release's updates in.
 func baseName(release string) string {
-	return baseImage + release + time.Now().UTC().Format("-2006-01")
+	return baseImage + release + time.Now().UTC().Format("-2006-01-") + strings.ReplaceAll(basePackages, ",", "-")
 }
 
 // ensureBase makes the base image in buildah's store if it is not there.
@@ -222,7 +225,7 @@ func (b imageBuild) ensureBase(ctx context.Context, release string) error {
 	if err != nil {
 		return err
 	}
-	if err := b.run(ctx, "unshare", "--mount", "--propagation", "private", "--", "debootstrap", "--variant=minbase", "--include=ca-certificates", release, filepath.Join(directory, "root"), mirror); err != nil {
+	if err := b.run(ctx, "unshare", "--mount", "--propagation", "private", "--", "debootstrap", "--variant=minbase", "--include="+basePackages, release, filepath.Join(directory, "root"), mirror); err != nil {
 		return err
 	}
 	output, err := b.buildahCommand(ctx, "from", "scratch").Output()

@@ -34,6 +34,8 @@ var gitTools = []tool{
 	{"fcgiwrap", "fcgiwrap", "repositories over https in tests"},
 	{"sshd", "openssh-server", "repositories over ssh in tests"},
 	{"ssh-keygen", "openssh-client", "keys in tests"},
+	{"gpg", "gnupg", "keys of OpenPGP in tests"},
+	{"sqv", "sqv", "signatures of OpenPGP"},
 }
 
 const networkPlugins = "containernetworking-plugins"

@@ -707,7 +707,7 @@ func TestAMissingPrerequisiteIsNamedWithItsRemedy(t *testing.T) {
 	w.with("PATH", only(t, withoutRunc...)).refuses(t, "runc (for containers) is missing: install it with `apt-get install runc`", "up")
 	nodeReady := append(slices.Clone(withoutRunc), "runc")
 	w.with("PATH", only(t, nodeReady...)).with("LANDFALL_CACHE", t.TempDir()).refuses(t, "pip of python3 (for fetching Envoy) is missing: install it with `apt-get install python3-pip`", "up")
-	w.with("PATH", only(t, withGo...)).refuses(t, "git (for repositories of tests), nginx (for repositories over https in tests), fcgiwrap (for repositories over https in tests), sshd (for repositories over ssh in tests), ssh-keygen (for keys in tests) are missing: install it with `apt-get install fcgiwrap git nginx-light openssh-client openssh-server`", "tools")
+	w.with("PATH", only(t, withGo...)).refuses(t, "git (for repositories of tests), nginx (for repositories over https in tests), fcgiwrap (for repositories over https in tests), sshd (for repositories over ssh in tests), ssh-keygen (for keys in tests), gpg (for keys of OpenPGP in tests), sqv (for signatures of OpenPGP) are missing: install it with `apt-get install fcgiwrap git gnupg nginx-light openssh-client openssh-server sqv`", "tools")
 	w.with("CLUSTER", "No_Name").refuses(t, "use 1 to 20 of a-z, 0-9 and -", "up")
 	w.with("KWOK_NODES", "many").refuses(t, "KWOK_NODES=\"many\" must be a whole number from 0 to 5000", "up")
 	w.with("LANDFALL_CLUSTER_MODE", "half").refuses(t, "use auto, full or control-plane", "up")

@@ -23,7 +23,7 @@ const usage = `usage: hack/cluster/cluster COMMAND
   exec -- CMD     one command in the same surroundings
   forward         bring API server and gateway to loopback until interrupted
   image           build the project's image and load it into the node
-  tools           build Helm (helm, helm3), kustomize and Lua (glua), for exec and shell; install git, nginx, fcgiwrap and sshd for tests
+  tools           build Helm (helm, helm3), kustomize and Lua (glua), for exec and shell; install git, nginx, fcgiwrap, sshd, gpg and sqv for tests
   load FILE       load an OCI or Docker image archive into the node
   logs COMPONENT  print the log of one component
   build           build the parts and the image tools, start nothing

@@ -206,7 +206,8 @@ pub struct Verify {
     /// What has to be signed. Default: HEAD.
     #[serde(default)]
     pub mode: VerifyMode,
-    /// The Secret of this namespace with public keys of SSH, as `NAME.pub` or as lines of `allowed_signers`.
+    /// The Secret of this namespace with public keys: of SSH as `NAME.pub` or as lines of `allowed_signers`, of OpenPGP as
+    /// `NAME.asc` (`gpg --armor --export`).
     pub secret_ref: SecretRef,
 }
 

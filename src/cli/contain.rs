@@ -1,11 +1,11 @@
-//! `landfall contain`: the operator starts its renderers by it. It is no command for people.
+//! `landfall contain`: the operator starts other people's programs by it. It is no command for people.
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
 use super::fail;
-use crate::renderer::contain::{Contained, contain};
+use crate::program::contain::{Contained, MEMORY_MAX, contain};
 
 /// See the help texts.
 #[derive(Debug, Clone, Args)]
@@ -18,6 +18,10 @@ pub struct ContainArgs {
     #[arg(long)]
     run: Vec<PathBuf>,
 
+    /// The bytes of memory that the program may write to
+    #[arg(long, default_value_t = MEMORY_MAX)]
+    memory: u64,
+
     /// The program with its arguments
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -28,11 +32,11 @@ pub const NOT_STARTED: u8 = 125;
 
 /// Becomes the program, without what it does not need.
 pub fn run(args: ContainArgs) -> ExitCode {
-    let ContainArgs { read, mut run, command } = args;
+    let ContainArgs { read, mut run, memory, command } = args;
     let mut words = command.into_iter();
     let program = PathBuf::from(words.next().unwrap_or_default());
     run.push(program.clone());
-    match contain(&Contained { read, run, program, arguments: words.collect() }) {
+    match contain(&Contained { read, run, memory, program, arguments: words.collect() }) {
         Ok(never) => match never {},
         Err(error) => {
             fail(&error);

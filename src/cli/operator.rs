@@ -57,7 +57,7 @@ pub struct OperatorArgs {
     #[arg(long, env = "LANDFALL_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Directory with the programs that make manifests: kustomize and helm
+    /// Directory with the programs that make manifests, kustomize and helm, and the one that verifies OpenPGP, sqv
     #[arg(long, env = "LANDFALL_RENDERERS", default_value = "/usr/libexec/landfall")]
     pub renderers: PathBuf,
 

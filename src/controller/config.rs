@@ -26,7 +26,7 @@ const DATA: &str = "landfall";
 /// The directory of mirrors in it.
 const MIRRORS: &str = "mirrors";
 
-/// The directory for renderers in it.
+/// The directory for runs of programs in it.
 const SCRATCH: &str = "renderers";
 
 /// Why the arguments do not make a configuration.
@@ -62,9 +62,9 @@ pub struct Config {
     pub actors: Actors,
     /// Where mirrors of repositories are.
     pub mirrors: PathBuf,
-    /// Where directories for renderers are made.
+    /// Where directories for runs of programs are made.
     pub scratch: PathBuf,
-    /// Where the renderers are.
+    /// Where the renderers are, and what verifies signatures of OpenPGP.
     pub renderers: PathBuf,
     /// Whether repositories may be on this machine.
     pub local_repositories: LocalRepositories,

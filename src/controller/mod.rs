@@ -58,8 +58,12 @@ use crate::{
         store::Store,
         write::Writer,
     },
-    git::mirror::{Limits, Mirrors},
-    renderer::{run::Renderers, scratch},
+    git::{
+        mirror::{Limits, Mirrors},
+        verifier::Verifier,
+    },
+    program::{run::Programs, scratch},
+    renderer::programs::Renderers,
     server::{
         health::Health,
         hooks::{self as webhooks, Desk},
@@ -210,11 +214,13 @@ async fn operator(
     };
     let mirrors = Arc::new(Mirrors::new(config.mirrors.clone(), Limits::default(), forbidden.clone()));
     let repositories = Repositories::new(mirrors, background.clone(), profiles.clone());
+    let (renderers, verifier) = programs(config);
     Operator {
         bringer: Bringer::new(writer.clone()),
         sources: Sources::new(repositories),
         contents: packages::repository::Contents::default(),
-        renderers: renderers(config),
+        renderers,
+        verifier,
         capabilities: Arc::default(),
         forbidden,
         background,
@@ -243,14 +249,17 @@ async fn operator(
     }
 }
 
-/// The programs that make manifests. What runs of a process before this one have left is removed.
-fn renderers(config: &Config) -> Renderers {
+/// The programs that make manifests, and the one that verifies signatures: neither waits for the other. What runs of a process before
+/// this one have left is removed.
+fn programs(config: &Config) -> (Renderers, Verifier) {
     if let Err(error) = scratch::clear(&config.scratch) {
         warn!(error = chain(&error), "what a former process left of its renderers cannot be removed");
     }
-    // Where it cannot be told, renderers are said to be impossible when one is wanted.
+    // Where it cannot be told, programs are said to be impossible when one is wanted.
     let own = std::env::current_exe().unwrap_or_default();
-    Renderers::new(own, config.renderers.clone(), config.scratch.clone())
+    let verifying = Programs::new(own.clone(), config.renderers.clone(), config.scratch.clone());
+    let renderers = Renderers::new(own, config.renderers.clone(), config.scratch.clone());
+    (renderers, Verifier::new(verifying))
 }
 
 /// The listener comes before the first call to the cluster, so that probes are answered from the start.

@@ -28,7 +28,8 @@ use crate::{
         write::{Account, Place, Writer},
     },
     engine::{moment::Moment, observed::Measured},
-    renderer::run::Renderers,
+    git::verifier::Verifier,
+    renderer::programs::Renderers,
     rollout::commands::Actors,
     server::pace::Pace,
     telemetry::metrics::Metrics,
@@ -82,6 +83,8 @@ pub struct Operator {
     pub contents: Contents,
     /// Programs that make manifests.
     pub renderers: Renderers,
+    /// Whether signatures of commits and tags hold.
+    pub verifier: Verifier,
     /// What the cluster offers.
     pub capabilities: std::sync::Arc<Asked>,
     /// Addresses that no connection on behalf of a tenant is made to.

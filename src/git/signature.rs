@@ -1,6 +1,7 @@
 //! Signatures of commits and tags, and the keys that are trusted to make them.
 //!
-//! What is verified is what SSH keys sign for Git. Names of signers have no meaning here: who has one of the keys may sign.
+//! What is verified is what SSH keys sign for Git, here, and what keys of OpenPGP sign, by a program ([`openpgp`](super::openpgp)). Names of
+//! signers have no meaning here: who has one of the keys may sign.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +9,27 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use russh::keys::{Algorithm, HashAlg, PublicKey, parse_public_key_base64, ssh_key::SshSig};
 use thiserror::Error;
 
+use super::openpgp::{
+    self, Question,
+    keys::{Keyring, Unusable, is_private},
+};
+
 /// What a signature is made for, so that one for something else is none for this.
 const NAMESPACE: &str = "git";
 /// The most keys that are trusted.
 const KEYS_MAX: usize = 1000;
 /// The longest signature that is read.
 const SIGNATURE_MAX: usize = 64 * 1024;
+/// The most bytes of keys of OpenPGP.
+const OPENPGP_MAX: usize = 512 * 1024;
 
 const SSH: &str = "-----BEGIN SSH SIGNATURE-----";
-const OPENPGP: &str = "-----BEGIN PGP ";
-const BEGINNINGS: [&str; 3] = [SSH, OPENPGP, "-----BEGIN SIGNED MESSAGE-----"];
+const OPENPGP: &str = "-----BEGIN PGP SIGNATURE-----";
+/// What is a signature to git, and is not verified.
+const OTHERS: [&str; 2] = ["-----BEGIN PGP MESSAGE-----", "-----BEGIN SIGNED MESSAGE-----"];
+
+/// The names of keys of the Secret that have keys of OpenPGP end so.
+const OPENPGP_NAMES: [&str; 3] = [".asc", ".gpg", ".pgp"];
 
 /// A signature and what it is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +47,9 @@ pub enum Flaw {
     #[error("is not signed: sign it (`git commit -S`, `git tag -s`), or change spec.source.git.verify")]
     Unsigned,
     /// Its signature is of a kind that is not verified.
-    #[error("is signed by OpenPGP or X.509, which is not verified: sign with an SSH key (`git config gpg.format ssh`)")]
+    #[error(
+        "is signed in a way that is not verified (X.509, a message of OpenPGP, or OpenPGP in another version than 4): sign with an SSH key or an OpenPGP key of version 4"
+    )]
     OtherKind,
     /// Its signature cannot be read.
     #[error("has a signature that cannot be read: sign it again")]
@@ -46,11 +60,55 @@ pub enum Flaw {
     /// Its signature is made in a way that others can forge.
     #[error("has a signature of RSA with SHA-1, which others can forge: sign it with a newer OpenSSH")]
     Weak,
+    /// Its signature of OpenPGP is made in a way that others can forge.
+    #[error(
+        "has an OpenPGP signature that others can forge (of SHA-1, or by a key that is too short): sign it with SHA-256 and a newer key"
+    )]
+    WeakOpenPgp,
     /// Its signature is of somebody who is not trusted.
     #[error(
         "is signed by the key {0}, which is not among those that are trusted: add its public half to the Secret of spec.source.git.verify, if it is"
     )]
     Untrusted(String),
+    /// Its signature is of OpenPGP, and no such key is trusted.
+    #[error(
+        "is signed by OpenPGP, of which no key is trusted: add the public key to the Secret of spec.source.git.verify as NAME.asc (`gpg --armor --export`), if it is"
+    )]
+    NoOpenPgp,
+    /// The key had run out when the signature says that it was made.
+    #[error(
+        "is signed by the key {key}, which expired at {at}, before the time that the signature names: extend the key and export it again into the Secret of spec.source.git.verify, or sign with another"
+    )]
+    Expired {
+        /// The key.
+        key: String,
+        /// When it ran out.
+        at: String,
+    },
+    /// The key is revoked.
+    #[error("is signed by the key {0}, which is revoked: sign it with another one")]
+    Revoked(String),
+    /// Nothing is known of the key for the time of the signature.
+    #[error(
+        "is signed by the key {0} at a time for which the Secret of spec.source.git.verify says nothing of it, as after the key was extended: keep its former export beside the new one"
+    )]
+    Unbound(String),
+    /// The key may not sign.
+    #[error("is signed by the key {0}, which is not made to sign: sign it with one that is")]
+    Unfit(String),
+    /// The signature is of a time that has not come.
+    #[error(
+        "has a signature whose time is in the future, or is before its key was made: correct the clock of whoever signs"
+    )]
+    Early,
+    /// The program cannot read the keys.
+    #[error(
+        "cannot be verified, because sqv cannot read a key of OpenPGP in the Secret of spec.source.git.verify: export it again (`gpg --armor --export`)"
+    )]
+    Keys,
+    /// The program refuses the signature for another reason.
+    #[error("has an OpenPGP signature that sqv refuses ({0}): sign it again")]
+    Refused(String),
     /// Its signature is of other content.
     #[error("has a signature that does not fit its content: somebody changed it after it was signed")]
     Wrong,
@@ -63,14 +121,29 @@ pub enum Flaw {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SignersError {
     /// No key is there.
-    #[error("has no keys: add public keys of SSH as NAME.pub, or a list of them as allowed_signers")]
+    #[error(
+        "has no keys: add public keys of SSH as NAME.pub, or a list of them as allowed_signers, or public keys of OpenPGP as NAME.asc"
+    )]
     Empty,
     /// There are too many.
     #[error("has more than 1000 keys: leave those that sign")]
     Many,
-    /// A key of the Secret is of a kind that is not verified.
-    #[error("has the key {0}: signatures of OpenPGP are not verified, so remove it and sign with SSH keys")]
-    OpenPgp(String),
+    /// There is too much of OpenPGP.
+    #[error(
+        "has more than 512 KiB of keys of OpenPGP: export them without what others say of them (`gpg --armor --export-options export-minimal --export`)"
+    )]
+    Large,
+    /// A private key is there.
+    #[error(
+        "has a private key in {0}: take it out, replace it if others could read it, and add the public one (`gpg --armor --export`)"
+    )]
+    Private(String),
+    /// A key of OpenPGP cannot be read.
+    #[error("has in {0} no public key of OpenPGP that can be read: export it again (`gpg --armor --export`)")]
+    NoOpenPgp(String),
+    /// A key of OpenPGP is of another version.
+    #[error("has in {0} a key of OpenPGP in another version than 4: remove it, and sign with one of version 4")]
+    OtherVersion(String),
     /// A line cannot be read.
     #[error("has in {key}, line {line}, what {what}")]
     Line {
@@ -84,26 +157,46 @@ pub enum SignersError {
 }
 
 /// The keys that are trusted.
-pub struct Signers(Vec<PublicKey>);
+pub struct Signers {
+    ssh: Vec<PublicKey>,
+    openpgp: Keyring,
+}
+
+/// How far a signature is judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// One of the keys has made it.
+    Good,
+    /// A program has to say that.
+    Asks(Box<Question>),
+}
 
 impl Signers {
-    /// Reads the keys of a Secret: `*.pub` and `allowed_signers`.
+    /// Reads the keys of a Secret: `*.pub` and `allowed_signers` of SSH, `*.asc`, `*.gpg` and `*.pgp` of OpenPGP.
     ///
     /// # Errors
     /// See [`SignersError`].
     pub fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, SignersError> {
-        let mut keys = Vec::new();
+        let (mut ssh, mut openpgp, mut bytes) = (Vec::new(), Keyring::default(), 0);
         for (name, value) in data {
-            if is_named(name, ".asc") || is_named(name, ".gpg") {
-                return Err(SignersError::OpenPgp(name.clone()));
+            if is_private(value) {
+                return Err(SignersError::Private(name.clone()));
+            }
+            if OPENPGP_NAMES.iter().any(|end| is_named(name, end)) {
+                bytes += value.len();
+                if bytes > OPENPGP_MAX {
+                    return Err(SignersError::Large);
+                }
+                openpgp.add(value).map_err(|why| unusable(name, why))?;
             }
             if name == "allowed_signers" || is_named(name, ".pub") {
-                keys.append(&mut lines(name, value)?);
+                ssh.append(&mut lines(name, value)?);
             }
         }
-        match keys.len() {
+        match ssh.len() + openpgp.len() {
             0 => Err(SignersError::Empty),
-            1..=KEYS_MAX => Ok(Self(keys)),
+            1..=KEYS_MAX => Ok(Self { ssh, openpgp }),
             _ => Err(SignersError::Many),
         }
     }
@@ -112,13 +205,25 @@ impl Signers {
     ///
     /// # Errors
     /// See [`Flaw`].
-    pub fn verify(&self, signed: Option<&Signed>) -> Result<(), Flaw> {
+    pub fn verify(&self, signed: Option<&Signed>) -> Result<Verdict, Flaw> {
         let Signed { signature, content } = signed.ok_or(Flaw::Unsigned)?;
         let text = std::str::from_utf8(signature).ok().filter(|text| text.len() <= SIGNATURE_MAX);
         let text = text.ok_or(Flaw::Garbled)?.trim();
-        if !text.starts_with(SSH) {
+        if text.starts_with(SSH) {
+            return self.verify_ssh(text, content);
+        }
+        if !text.starts_with(OPENPGP) {
             return Err(if is_signature(text) { Flaw::OtherKind } else { Flaw::Garbled });
         }
+        let signature = openpgp::signature(text)?;
+        if self.openpgp.is_empty() {
+            return Err(Flaw::NoOpenPgp);
+        }
+        let question = Question { keyring: self.openpgp.clone(), signature, content: content.clone() };
+        Ok(Verdict::Asks(Box::new(question)))
+    }
+
+    fn verify_ssh(&self, text: &str, content: &[u8]) -> Result<Verdict, Flaw> {
         let signature = read(text).ok_or(Flaw::Garbled)?;
         if signature.namespace() != NAMESPACE {
             return Err(Flaw::Foreign);
@@ -127,11 +232,20 @@ impl Signers {
             return Err(Flaw::Weak);
         }
         let trusted = self
-            .0
+            .ssh
             .iter()
             .find(|key| key.key_data() == signature.public_key())
             .ok_or_else(|| Flaw::Untrusted(signature.public_key().fingerprint(HashAlg::Sha256).to_string()))?;
-        trusted.verify(NAMESPACE, content, &signature).map_err(|_| Flaw::Wrong)
+        trusted.verify(NAMESPACE, content, &signature).map(|()| Verdict::Good).map_err(|_| Flaw::Wrong)
+    }
+}
+
+fn unusable(name: &str, why: Unusable) -> SignersError {
+    let name = name.to_owned();
+    match why {
+        Unusable::Private => SignersError::Private(name),
+        Unusable::NoKey => SignersError::NoOpenPgp(name),
+        Unusable::OtherVersion => SignersError::OtherVersion(name),
     }
 }
 
@@ -197,7 +311,7 @@ fn read(text: &str) -> Option<SshSig> {
 }
 
 fn is_signature(line: &str) -> bool {
-    BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
+    [SSH, OPENPGP].iter().chain(&OTHERS).any(|beginning| line.starts_with(beginning))
 }
 
 /// The signature of a tag, which stands at its end, if the tag has this name and is about this commit.
@@ -212,7 +326,7 @@ pub fn of_tag(text: &[u8], name: &str, commit: &str) -> Result<Option<Signed>, F
     let mut start = None;
     let mut at = 0;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
-        if BEGINNINGS.iter().any(|beginning| line.starts_with(beginning.as_bytes())) {
+        if is_signature(&String::from_utf8_lossy(line)) {
             start = Some(at);
         }
         at += line.len();
@@ -229,7 +343,7 @@ mod tests {
 
     fn read_signers(name: &str, text: &str) -> Result<usize, String> {
         let data = BTreeMap::from([(name.to_owned(), text.as_bytes().to_vec())]);
-        Signers::read(&data).map(|signers| signers.0.len()).map_err(|error| error.to_string())
+        Signers::read(&data).map(|signers| signers.ssh.len() + signers.openpgp.len()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -271,7 +385,8 @@ mod tests {
             signers.verify(Some(&Signed { signature: text.as_bytes().to_vec(), content: b"x".to_vec() })).unwrap_err()
         };
         assert_eq!(signers.verify(None), Err(Flaw::Unsigned));
-        assert_eq!(verify("-----BEGIN PGP SIGNATURE-----\n\nhush\n"), Flaw::OtherKind);
+        assert_eq!(verify("-----BEGIN PGP SIGNATURE-----\n\nhush\n"), Flaw::Garbled);
+        assert_eq!(verify("-----BEGIN PGP MESSAGE-----\n\nhush\n"), Flaw::OtherKind);
         assert_eq!(verify("-----BEGIN SIGNED MESSAGE-----\n"), Flaw::OtherKind);
         for text in ["", "hush", SSH, &format!("{SSH}\nhush\n-----END SSH SIGNATURE-----"), &"x".repeat(100_000)] {
             assert_eq!(verify(text), Flaw::Garbled, "{text}");

@@ -8,8 +8,6 @@ use sha2::{Digest, Sha256};
 use super::{
     manifests::{Read, Unmade, Wish},
     reader::Reader,
-    run::{Order, RunError},
-    scratch::REPOSITORY,
 };
 use crate::{
     api::source::HelmSource,
@@ -28,6 +26,7 @@ use crate::{
         substitute::substitute,
         tree::{Entry, Listing},
     },
+    program::{run::RunError, scratch::WORK},
     rollout::words::hexadecimal,
 };
 
@@ -187,7 +186,7 @@ impl<R: Reader> Task<'_, R> {
             match self.fill(&entry.path, content) {
                 Ok((content, asked)) => {
                     origins = if asked == Origins::Removed { asked } else { origins };
-                    files.push((format!("{REPOSITORY}/{}", entry.path), content));
+                    files.push((format!("{WORK}/{}", entry.path), content));
                 }
                 Err(mut found) => problems.append(&mut found),
             }
@@ -195,10 +194,12 @@ impl<R: Reader> Task<'_, R> {
         if !problems.is_empty() {
             return Err(Unmade::Refused(problems));
         }
-        let order = Order { program: self.program, files, arguments: std::mem::take(&mut needs.arguments) };
-        let output = self.wish.tools.renderers.run(order).await.map_err(|error| {
+        let arguments = std::mem::take(&mut needs.arguments);
+        let output = self.wish.tools.renderers.run(self.program, files, arguments).await.map_err(|error| {
             let error = match error {
-                RunError::Failed { .. } if confidential => RunError::Failed { said: NOT_REPEATED.to_owned() },
+                RunError::Failed { code, .. } if confidential => {
+                    RunError::Failed { code, said: NOT_REPEATED.to_owned() }
+                }
                 error => error,
             };
             self.failed(error, &needs)
@@ -244,7 +245,7 @@ impl<R: Reader> Task<'_, R> {
             hooks: self.wish.hooks,
         };
         let problem = match error {
-            RunError::Failed { said } => {
+            RunError::Failed { said, .. } => {
                 output::failure(&said, &run, needs.closure.entries().map(|entry| entry.path.as_str()))
             }
             RunError::Absent { .. } | RunError::NotInstalled { .. } => {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use kube::Client;
 use sha2::{Digest, Sha256};
 
-use super::{made, reader::Reader, run::Renderers};
+use super::{made, programs::Renderers, reader::Reader};
 use crate::{
     api::source::HelmSource,
     cluster::{call::CallError, capabilities::Asked},

@@ -5,8 +5,13 @@ use std::process::{Command, Output, Stdio};
 /// Runs a program of the machine, contained, with these directories to read. What programs of a system need to start is always
 /// allowed here.
 fn contained(read: &[&str], command: &[&str]) -> Output {
+    contained_with(&[], read, command)
+}
+
+/// The same with more words for `contain`.
+fn contained_with(words: &[&str], read: &[&str], command: &[&str]) -> Output {
     let mut own = Command::new(env!("CARGO_BIN_EXE_landfall"));
-    own.arg("contain");
+    own.arg("contain").args(words);
     for path in ["/usr", "/lib", "/lib64", "/bin"].iter().filter(|path| std::path::Path::new(path).exists()) {
         own.args(["--run", path]);
     }
@@ -36,6 +41,8 @@ fn a_contained_program_works_within_its_limits() {
     assert_eq!(said(&output), "hello\n");
     let limits = said(&contained(&[], &["/bin/bash", "-c", "ulimit -d; ulimit -t; ulimit -f; ulimit -n; ulimit -c"]));
     assert_eq!(limits.split_whitespace().collect::<Vec<_>>(), ["262144", "20", "0", "256", "0"]);
+    let memory = said(&contained_with(&["--memory", "67108864"], &[], &["/bin/bash", "-c", "ulimit -d"]));
+    assert_eq!(memory, "65536\n");
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod http;
 mod lease;
 mod lint;
 mod lists;
+mod openpgp;
 mod overrides;
 mod picture;
 mod plan;

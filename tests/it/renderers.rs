@@ -4,10 +4,11 @@ use std::{fs, path::PathBuf};
 
 use landfall::{
     gitops::renderer::Program,
-    renderer::{
-        run::{Order, Renderers, RunError},
+    program::{
+        run::RunError,
         scratch::{Scratch, clear},
     },
+    renderer::programs::Renderers,
 };
 
 fn directory(name: &str) -> PathBuf {
@@ -23,8 +24,8 @@ fn file(path: &str) -> (String, Vec<u8>) {
 #[test]
 fn a_scratch_directory_has_its_files_and_goes_with_its_run() {
     let root = directory("scratch");
-    let scratch = Scratch::new(&root, &[file("repository/a/b.yaml"), file("values.json")]).unwrap();
-    assert_eq!(fs::read(scratch.path().join("repository/a/b.yaml")).unwrap(), b"content");
+    let scratch = Scratch::new(&root, &[file("work/a/b.yaml"), file("values.json")]).unwrap();
+    assert_eq!(fs::read(scratch.path().join("work/a/b.yaml")).unwrap(), b"content");
     let own = scratch.path().to_owned();
     drop(scratch);
     assert!(!own.exists());
@@ -42,9 +43,9 @@ fn a_scratch_directory_has_its_files_and_goes_with_its_run() {
 async fn a_program_that_is_not_there_is_named_with_the_remedy() {
     let programs = directory("no-programs");
     let renderers = Renderers::new(PathBuf::from(env!("CARGO_BIN_EXE_landfall")), programs.clone(), directory("none"));
-    let order = Order { program: Program::Helm, files: Vec::new(), arguments: Vec::new() };
-    for error in [renderers.identity(Program::Helm).await.unwrap_err(), renderers.run(order).await.unwrap_err()] {
-        assert!(matches!(error, RunError::Absent { program: "helm", .. }), "{error:?}");
+    let run = renderers.run(Program::Helm, Vec::new(), Vec::new()).await;
+    for error in [renderers.identity(Program::Helm).await.unwrap_err(), run.unwrap_err()] {
+        assert!(matches!(&error, RunError::Absent { tool, .. } if tool.file == "helm"), "{error:?}");
         let said = error.to_string();
         assert!(said.contains("--renderers") && said.contains(&programs.display().to_string()), "{said}");
     }
@@ -59,8 +60,7 @@ async fn a_program_that_changes_is_another_one_to_another_operator_and_what_cann
     let first = new().identity(Program::Kustomize).await.unwrap();
     fs::write(programs.join("kustomize"), "two").unwrap();
     assert_ne!(new().identity(Program::Kustomize).await.unwrap(), first);
-    let order = Order { program: Program::Kustomize, files: vec![file("repository/a")], arguments: Vec::new() };
-    let error = new().run(order).await.unwrap_err();
+    let error = new().run(Program::Kustomize, vec![file("work/a")], Vec::new()).await.unwrap_err();
     assert!(matches!(&error, RunError::NotContained(why) if why.contains("the program does not start")), "{error:?}");
     assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
     fs::remove_dir_all(&programs).unwrap();

@@ -10,7 +10,7 @@ use crate::{
     cli::terminal::note,
     cluster::capabilities::Asked,
     gitops::renderer::version,
-    renderer::{manifests::Tools, run::Renderers},
+    renderer::{manifests::Tools, programs::Renderers},
 };
 
 /// The programs, and what they need to run.

@@ -1,6 +1,13 @@
 //! Whether a commit is signed by somebody who is trusted, before anything of it is read.
 
-use super::{access::secret_data, prepare::refusal, trouble::trouble, work::Job};
+use std::sync::Arc;
+
+use super::{
+    access::secret_data,
+    prepare::refusal,
+    trouble::trouble,
+    work::{Job, MESSAGE_MAX},
+};
 use crate::{
     api::{
         condition::ConditionReason,
@@ -9,6 +16,7 @@ use crate::{
     git::{
         mirror::{Remote, Wanted},
         signature::{Flaw, Signed, Signers, of_tag},
+        verifier::VerifyError,
     },
     gitops::{
         sync::Trouble,
@@ -30,7 +38,7 @@ pub enum Unverified {
 /// See [`Unverified`].
 pub async fn verify(job: &Job, remote: &Remote, wanted: &Wanted) -> Result<(), Unverified> {
     let Some(verify) = &job.source.git.verify else { return Ok(()) };
-    let signers = signers(job, verify).await?;
+    let signers = Arc::new(signers(job, verify).await?);
     let mut checks = Vec::new();
     let commit = short(&job.commit);
     if matches!(verify.mode, VerifyMode::Head | VerifyMode::TagAndHead) {
@@ -42,15 +50,21 @@ pub async fn verify(job: &Job, remote: &Remote, wanted: &Wanted) -> Result<(), U
     if matches!(verify.mode, VerifyMode::Tag | VerifyMode::TagAndHead) {
         checks.push(tag(job, remote, wanted).await?);
     }
-    let judged = tokio::task::spawn_blocking(move || judge(&signers, &checks)).await;
-    judged.unwrap_or_else(|_| Err(refused("the signature cannot be verified")))
-}
-
-fn judge(signers: &Signers, checks: &[(String, Option<Signed>)]) -> Result<(), Unverified> {
     for (what, signed) in checks {
-        signers.verify(signed.as_ref()).map_err(|flaw| refused(&format!("{what} {flaw}")))?;
+        let found = job.operator.verifier.verify(&signers, signed).await;
+        found.map_err(|error| unverified(&error, &format!("{what} {error}")))?;
     }
     Ok(())
+}
+
+/// A signature that could not be verified refuses nothing and lets nothing through: it is tried again.
+fn unverified(error: &VerifyError, message: &str) -> Unverified {
+    match error {
+        VerifyError::Flawed(_) => refused(message),
+        VerifyError::Unable(_) => {
+            Unverified::Unreached(Trouble { reason: ConditionReason::NoAnswer, message: cut(message, MESSAGE_MAX) })
+        }
+    }
 }
 
 /// The tag that leads to the commit, and its signature.
@@ -77,4 +91,22 @@ async fn signers(job: &Job, verify: &Verify) -> Result<Signers, Unverified> {
 
 fn refused(message: &str) -> Unverified {
     Unverified::Refused(refusal(ConditionReason::VerificationFailed.as_str(), message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_that_could_not_be_verified_is_tried_again_and_a_flawed_one_is_refused() {
+        let unable = VerifyError::Unable("sqv: it did not end".to_owned());
+        let Unverified::Unreached(Trouble { reason, message }) = unverified(&unable, &format!("commit 1 {unable}"))
+        else {
+            unreachable!("it is refused");
+        };
+        assert_eq!(reason, ConditionReason::NoAnswer);
+        assert_eq!(message, "commit 1 has a signature that could not be verified: sqv: it did not end");
+        let flawed = VerifyError::Flawed(Flaw::Unsigned);
+        assert!(matches!(unverified(&flawed, "x"), Unverified::Refused(failure) if failure.message == "x"));
+    }
 }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod history;
+pub mod openpgp;
 mod push;
 pub mod server;
 mod signatures;

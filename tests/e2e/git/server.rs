@@ -235,8 +235,12 @@ impl Repository {
 
     /// Runs git and returns what it says.
     pub fn git(&self, arguments: &[&str], input: &[u8]) -> String {
+        self.git_with(Command::new("git"), arguments, input)
+    }
+
+    /// The same, with a command that is prepared.
+    pub fn git_with(&self, mut command: Command, arguments: &[&str], input: &[u8]) -> String {
         fs::create_dir_all(&self.0).unwrap();
-        let mut command = Command::new("git");
         command.current_dir(&self.0).args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null");
         command.env("GIT_CONFIG_NOSYSTEM", "1");
         for (role, name) in [("AUTHOR", "Ann"), ("COMMITTER", "Bob")] {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
 use landfall::git::{
     mirror::{Mirrors, Remote, Wanted},
-    signature::{Flaw, Signed, Signers, of_tag},
+    signature::{Flaw, Signed, Signers, Verdict, of_tag},
 };
 
 use super::{
@@ -48,7 +48,7 @@ fn signers(values: &[(&str, &str)]) -> Signers {
 }
 
 /// The signature of a commit, after it was fetched.
-async fn signature(mirrors: &Mirrors, remote: &Remote, commit: &str) -> Option<Signed> {
+pub async fn signature(mirrors: &Mirrors, remote: &Remote, commit: &str) -> Option<Signed> {
     mirrors.fetch(remote, &Wanted::Commit(commit.to_owned()), commit, PATIENCE).await.unwrap();
     mirrors.signature(remote, commit).await.unwrap()
 }
@@ -66,9 +66,9 @@ async fn a_commit_is_verified_by_whoever_signed_it_and_not_by_others() {
         server.repository.branch("main", &commit);
         let signed = signature(&mirrors, &remote, &commit).await;
         let both = stranger.public() + &ann.public();
-        assert_eq!(signers(&[("team.pub", &both)]).verify(signed.as_ref()), Ok(()), "{kind:?}");
+        assert_eq!(signers(&[("team.pub", &both)]).verify(signed.as_ref()), Ok(Verdict::Good), "{kind:?}");
         let line = format!("ann@shop.test namespaces=\"git\" {}", ann.public());
-        assert_eq!(signers(&[("allowed_signers", &line)]).verify(signed.as_ref()), Ok(()), "{kind:?}");
+        assert_eq!(signers(&[("allowed_signers", &line)]).verify(signed.as_ref()), Ok(Verdict::Good), "{kind:?}");
         let other = signers(&[("other.pub", &stranger.public())]).verify(signed.as_ref()).unwrap_err();
         assert!(matches!(&other, Flaw::Untrusted(key) if key.starts_with("SHA256:")), "{other}");
     }
@@ -131,7 +131,7 @@ async fn a_tag_is_verified_with_its_name_and_its_commit() {
         let tag = mirrors.tag(&remote, &wanted, &commit, PATIENCE).await.unwrap();
         assert_eq!(tag.name, "v1.0.0");
         let signed = of_tag(&tag.text.unwrap(), &tag.name, &commit).unwrap();
-        assert_eq!(trusted.verify(signed.as_ref()), Ok(()));
+        assert_eq!(trusted.verify(signed.as_ref()), Ok(Verdict::Good));
     }
     let of = async |name: &str| mirrors.tag(&remote, &Wanted::Tag(name.to_owned()), &commit, PATIENCE).await;
     let unsigned = of("v2.0.0").await.unwrap();

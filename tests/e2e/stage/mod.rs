@@ -298,12 +298,12 @@ impl Stage {
     }
 }
 
-/// A directory with the programs that `hack/cluster/cluster tools` builds; a machine without one has links that lead nowhere.
+/// A directory with the programs that `hack/cluster/cluster tools` builds and installs; a machine without one has links that lead nowhere.
 pub fn renderers() -> PathBuf {
     static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
         let directory = std::env::temp_dir().join(format!("landfall-renderers-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        for program in ["kustomize", "helm"] {
+        for program in ["kustomize", "helm", "sqv"] {
             let path = std::env::var_os("PATH").unwrap_or_default();
             let found = std::env::split_paths(&path).map(|part| part.join(program)).find(|path| path.is_file());
             drop(std::os::unix::fs::symlink(found.unwrap_or_default(), directory.join(program)));

@@ -1,4 +1,4 @@
-//! Takes everything from this process that a renderer does not need, and becomes the renderer.
+//! Takes everything from this process that a program of somebody else does not need, and becomes the program.
 //!
 //! The operator starts itself for this: limits that a process sets for itself need no `unsafe`, and hold for the program that
 //! takes its place. What is refused to the program fails with "operation not permitted"; it is not told why.
@@ -30,7 +30,7 @@ use seccompiler::{
 };
 use thiserror::Error;
 
-/// The bytes of memory that can be written to.
+/// The bytes of memory that can be written to, where nothing else is said.
 pub const MEMORY_MAX: u64 = 256 << 20;
 /// The bytes of addresses: programs of Go reserve far more than they use.
 const ADDRESSES_MAX: u64 = 8 << 30;
@@ -46,6 +46,8 @@ pub struct Contained {
     pub read: Vec<PathBuf>,
     /// Files that it may read and start.
     pub run: Vec<PathBuf>,
+    /// The bytes of memory that it may write to.
+    pub memory: u64,
     /// The program.
     pub program: PathBuf,
     /// What it is told.
@@ -65,7 +67,7 @@ pub enum ContainError {
     #[error("what may be opened cannot be limited")]
     Files(#[from] RulesetError),
     /// The program does not start.
-    #[error("the program does not start (it has to be a single file that needs no other, as its project releases it)")]
+    #[error("the program does not start (kustomize and helm have to be single files, as their projects release them)")]
     Start(#[source] io::Error),
 }
 
@@ -74,16 +76,16 @@ pub enum ContainError {
 /// # Errors
 /// See [`ContainError`]. Where it went well, nothing comes back.
 pub fn contain(contained: &Contained) -> Result<Infallible, ContainError> {
-    limit()?;
+    limit(contained.memory)?;
     files(contained)?;
     filter()?;
     Err(ContainError::Start(Command::new(&contained.program).args(&contained.arguments).exec()))
 }
 
-fn limit() -> Result<(), ContainError> {
+fn limit(memory: u64) -> Result<(), ContainError> {
     let wrap = |error: rustix::io::Errno| ContainError::Limit(error.into());
     let limits = [
-        (Resource::Data, MEMORY_MAX),
+        (Resource::Data, memory),
         (Resource::As, ADDRESSES_MAX),
         (Resource::Cpu, SECONDS_MAX),
         (Resource::Nofile, FILES_MAX),
@@ -115,7 +117,7 @@ fn files(contained: &Contained) -> Result<RulesetStatus, ContainError> {
     Ok(rules.restrict_self()?.ruleset)
 }
 
-/// What no renderer needs: ways out of its process.
+/// What no such program needs: ways out of its process.
 const REFUSED: &[libc::c_long] = &[
     // The network and other processes' sockets. Without a first one, the rest has nothing to work on.
     libc::SYS_socket,

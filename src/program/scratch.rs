@@ -7,8 +7,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// The directory in which the files of the repository are.
-pub const REPOSITORY: &str = "repository";
+/// The directory in which a program runs: what it is told of by a plain name is in it.
+pub const WORK: &str = "work";
 
 /// A directory that is removed when it is dropped.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Scratch {
         // It must be new: nobody else's files are in it.
         DirBuilder::new().mode(0o700).create(&own)?;
         let scratch = Self(own);
-        builder.create(scratch.0.join(REPOSITORY))?;
+        builder.create(scratch.0.join(WORK))?;
         for (path, content) in files {
             let path = scratch.0.join(inside(path)?);
             if let Some(parent) = path.parent() {

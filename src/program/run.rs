@@ -1,14 +1,12 @@
 //! Runs of a program: so many at a time, each with a deadline and a bound on what it prints.
 
 use std::{
-    collections::HashMap,
     ffi::{OsStr, OsString},
     fs::File,
     io::{self, BufRead, BufReader},
     os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,52 +15,75 @@ use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Command,
-    sync::{Mutex, Semaphore},
+    sync::Semaphore,
     task::spawn_blocking,
 };
 use tracing::debug;
 
 use super::{
-    contain::{MEMORY_MAX, SECONDS_MAX},
-    scratch::{REPOSITORY, Scratch},
+    contain::SECONDS_MAX,
+    scratch::{Scratch, WORK},
 };
-use crate::{gitops::renderer::Program, rollout::words::hexadecimal};
+use crate::rollout::words::hexadecimal;
 
-/// How many run at the same time.
+/// How many run at the same time, of those that wait for each other.
 const AT_ONCE: usize = 2;
 /// How long one may take.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// The most bytes that one may print as its result.
-const OUTPUT_MAX: u64 = 32 << 20;
 /// The most bytes of its complaints.
 const COMPLAINTS_MAX: u64 = 64 << 10;
 /// The exit code of a program that was not started.
 const NOT_STARTED: i32 = 125;
-/// What programs of Go keep to by themselves, so that they tidy up before they meet the limit.
-const MEMORY_GOAL: u64 = MEMORY_MAX / 4 * 3;
+/// What the system's programs need to start beside themselves: the loader of libraries, by its path on each architecture.
+const LOADERS: [&str; 3] =
+    ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-linux-riscv64-lp64d.so.1"];
+/// And where libraries are, and the list of them.
+const LIBRARIES: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/etc/ld.so.cache"];
+
+/// What a program is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Make {
+    /// A single file of Go, which needs no other.
+    Go,
+    /// A program of the system, which needs libraries.
+    System,
+}
+
+/// A program of somebody else, and what it may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tool {
+    /// The name of its file.
+    pub file: &'static str,
+    /// What has to be installed to have it.
+    pub package: &'static str,
+    /// What it is made of.
+    pub make: Make,
+    /// The bytes of memory that it may write to.
+    pub memory: u64,
+    /// The most bytes that it may print as its result.
+    pub output: u64,
+}
 
 /// Why there is no result.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The operator does not have the program.
     #[error(
-        "this operator has no {program} in {directory}: use its image, or start it with --renderers and a directory that has it"
+        "this operator has no {} in {directory}: use its image, or start it with --renderers and a directory that has it ({})", tool.file, tool.package
     )]
     Absent {
         /// The program.
-        program: &'static str,
+        tool: Tool,
         /// Where it was looked for.
         directory: String,
     },
     /// Whoever calls a command does not have the program.
     #[error(
-        "there is no {program} {place}: install {program} {major}, or name a directory that has it with --renderers"
+        "there is no {} {place}: install {}, or name a directory that has it with --renderers", tool.file, tool.package
     )]
     NotInstalled {
         /// The program.
-        program: &'static str,
-        /// Its version.
-        major: u64,
+        tool: Tool,
         /// Where it was looked for.
         place: String,
     },
@@ -76,14 +97,16 @@ pub enum RunError {
     #[error("it took more than {SECONDS_MAX} s of processor time, and was ended")]
     Busy,
     /// It took too much memory.
-    #[error("it needs more than {} MiB of memory", MEMORY_MAX >> 20)]
-    Memory,
+    #[error("it needs more than {} MiB of memory", .0 >> 20)]
+    Memory(u64),
     /// It printed too much.
-    #[error("it made more than {} MiB of manifests", OUTPUT_MAX >> 20)]
-    Output,
+    #[error("it printed more than {} MiB", .0 >> 20)]
+    Output(u64),
     /// It said what is wrong.
     #[error("it failed")]
     Failed {
+        /// Its exit code; none where it was ended.
+        code: Option<i32>,
         /// What it said, without paths of this machine.
         said: String,
     },
@@ -95,7 +118,7 @@ pub enum RunError {
 /// What is run. It is not shown by `Debug`: files may have secrets.
 pub struct Order {
     /// The program.
-    pub program: Program,
+    pub tool: Tool,
     /// The files that it gets, by their paths in the scratch directory.
     pub files: Vec<(String, Vec<u8>)>,
     /// What it is told. Paths are those of the files.
@@ -113,17 +136,16 @@ enum Home {
     Path(Vec<PathBuf>),
 }
 
-/// The programs of an operator, or of somebody who calls a command.
+/// Where programs are found and run, so many of them at a time.
 #[derive(Debug)]
-pub struct Renderers {
+pub struct Programs {
     own: PathBuf,
     home: Home,
     scratch: PathBuf,
-    turns: Arc<Semaphore>,
-    known: Mutex<HashMap<Program, String>>,
+    turns: Semaphore,
 }
 
-impl Renderers {
+impl Programs {
     /// The programs of an operator, in a directory. `own` is this program, and `scratch` where directories for runs are made.
     pub fn new(own: PathBuf, directory: PathBuf, scratch: PathBuf) -> Self {
         Self::at(own, Home::Operator(directory), scratch)
@@ -141,37 +163,17 @@ impl Renderers {
     }
 
     fn at(own: PathBuf, home: Home, scratch: PathBuf) -> Self {
-        Self { own, home, scratch, turns: Arc::new(Semaphore::new(AT_ONCE)), known: Mutex::default() }
-    }
-
-    /// The programs that were asked for so far.
-    pub async fn used(&self) -> Vec<Program> {
-        self.known.lock().await.keys().copied().collect()
-    }
-
-    /// What a program says of its version.
-    ///
-    /// # Errors
-    /// See [`RunError`].
-    pub async fn version(&self, program: Program) -> Result<String, RunError> {
-        let arguments = program.question().iter().map(OsString::from).collect();
-        self.run(Order { program, files: Vec::new(), arguments }).await
+        Self { own, home, scratch, turns: Semaphore::new(AT_ONCE) }
     }
 
     /// The digest of a program: another version is another program.
     ///
     /// # Errors
     /// It is not there, or cannot be read.
-    pub async fn identity(&self, program: Program) -> Result<String, RunError> {
-        let mut known = self.known.lock().await;
-        if let Some(known) = known.get(&program) {
-            return Ok(known.clone());
-        }
-        let path = self.path(program)?;
+    pub async fn identity(&self, tool: Tool) -> Result<String, RunError> {
+        let path = self.path(tool)?;
         let read = spawn_blocking(move || digest(&path));
-        let identity = read.await.unwrap_or_else(|error| Err(error.into())).map_err(RunError::Storage)?;
-        known.insert(program, identity.clone());
-        Ok(identity)
+        read.await.unwrap_or_else(|error| Err(error.into())).map_err(RunError::Storage)
     }
 
     /// Runs a program, when it is its turn. Whoever does not wait for it any more ends it.
@@ -179,16 +181,16 @@ impl Renderers {
     /// # Errors
     /// See [`RunError`].
     pub async fn run(&self, order: Order) -> Result<String, RunError> {
-        let Order { program, files, arguments } = order;
-        let path = self.path(program)?;
+        let Order { tool, files, arguments } = order;
+        let path = self.path(tool)?;
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await;
         let (began, root) = (Instant::now(), self.scratch.clone());
         let scratch = spawn_blocking(move || Scratch::new(&root, &files)).await;
         let scratch = scratch.unwrap_or_else(|error| Err(error.into())).map_err(RunError::Storage)?;
-        let outcome = self.start((&path, arguments), &scratch).await;
+        let outcome = self.start(tool, (&path, arguments), &scratch).await;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        debug!(program = program.file(), milliseconds, ended = outcome.is_ok(), "a renderer ran");
+        debug!(program = tool.file, milliseconds, ended = outcome.is_ok(), "a program ran");
         // Thousands of files take a while to remove.
         let cleaned = scratch.path().to_string_lossy().into_owned();
         drop(spawn_blocking(move || drop(scratch)).await);
@@ -196,13 +198,13 @@ impl Renderers {
     }
 
     /// The file of a program, without links: only the file itself can be opened when it runs.
-    fn path(&self, program: Program) -> Result<PathBuf, RunError> {
-        let (name, major) = (program.file(), program.major());
-        let within = |directory: &PathBuf| directory.join(name).canonicalize();
-        let absent = |place| RunError::NotInstalled { program: name, major, place };
+    fn path(&self, tool: Tool) -> Result<PathBuf, RunError> {
+        let within = |directory: &PathBuf| directory.join(tool.file).canonicalize();
+        let absent = |place| RunError::NotInstalled { tool, place };
         match &self.home {
-            Home::Operator(directory) => within(directory)
-                .map_err(|_| RunError::Absent { program: name, directory: directory.display().to_string() }),
+            Home::Operator(directory) => {
+                within(directory).map_err(|_| RunError::Absent { tool, directory: directory.display().to_string() })
+            }
             Home::Named(directory) => {
                 within(directory).map_err(|_| absent(format!("in the directory {}", directory.display())))
             }
@@ -213,19 +215,21 @@ impl Renderers {
         }
     }
 
-    async fn start(&self, (path, arguments): (&Path, Vec<OsString>), scratch: &Scratch) -> Result<String, RunError> {
-        let mut child = Command::new(&self.own)
-            .args(["contain", "--read"])
-            .arg(scratch.path())
+    async fn start(
+        &self,
+        tool: Tool,
+        (path, arguments): (&Path, Vec<OsString>),
+        scratch: &Scratch,
+    ) -> Result<String, RunError> {
+        let mut command = Command::new(&self.own);
+        command.arg("contain").arg("--memory").arg(tool.memory.to_string()).arg("--read").arg(scratch.path());
+        command.env_clear().env("HOME", scratch.path());
+        tool.make.prepare(&mut command, tool.memory);
+        let mut child = command
             .arg("--")
             .arg(path)
             .args(arguments)
-            .current_dir(scratch.path().join(REPOSITORY))
-            .env_clear()
-            .env("HOME", scratch.path())
-            .env("GOMAXPROCS", "1")
-            .env("GOMEMLIMIT", MEMORY_GOAL.to_string())
-            .env("GOTRACEBACK", "none")
+            .current_dir(scratch.path().join(WORK))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -234,13 +238,34 @@ impl Renderers {
             .map_err(RunError::Storage)?;
         let (output, complaints) = (child.stdout.take(), child.stderr.take());
         let work = async {
-            let (output, complaints) = tokio::join!(read(output, OUTPUT_MAX), listen(complaints, COMPLAINTS_MAX));
+            let (output, complaints) = tokio::join!(read(output, tool.output), listen(complaints, COMPLAINTS_MAX));
             Ok::<_, io::Error>((child.wait().await?, output?, complaints?))
         };
         match tokio::time::timeout(DEADLINE, work).await {
             Err(_) => Err(RunError::TimedOut),
             Ok(Err(error)) => Err(RunError::Storage(error)),
-            Ok(Ok((status, output, complaints))) => judge(status, output, &complaints),
+            Ok(Ok((status, output, complaints))) => judge(tool, status, output, &complaints),
+        }
+    }
+}
+
+impl Make {
+    /// What a program of this make gets.
+    fn prepare(self, command: &mut Command, memory: u64) {
+        match self {
+            // So that they tidy up before they meet the limit.
+            Self::Go => {
+                let goal = memory / 4 * 3;
+                command.env("GOMAXPROCS", "1").env("GOMEMLIMIT", goal.to_string()).env("GOTRACEBACK", "none");
+            }
+            Self::System => {
+                for path in LOADERS {
+                    command.arg("--run").arg(path);
+                }
+                for path in LIBRARIES {
+                    command.arg("--read").arg(path);
+                }
+            }
         }
     }
 }
@@ -257,9 +282,9 @@ impl RunError {
     /// Without the path of the scratch directory: it means nothing to anybody.
     fn without(self, scratch: &str) -> Self {
         match self {
-            Self::Failed { said } => {
-                let said = said.replace(&format!("{scratch}/{REPOSITORY}/"), "").replace(&format!("{scratch}/"), "");
-                Self::Failed { said }
+            Self::Failed { code, said } => {
+                let said = said.replace(&format!("{scratch}/{WORK}/"), "").replace(&format!("{scratch}/"), "");
+                Self::Failed { code, said }
             }
             other => other,
         }
@@ -304,15 +329,16 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<O
     Ok((all.len() as u64 <= most).then_some(all))
 }
 
-fn judge(status: ExitStatus, output: Option<Vec<u8>>, complaints: &[u8]) -> Result<String, RunError> {
+fn judge(tool: Tool, status: ExitStatus, output: Option<Vec<u8>>, complaints: &[u8]) -> Result<String, RunError> {
     let said = String::from_utf8_lossy(complaints).into_owned();
-    let is_out_of_memory = ["out of memory", "cannot allocate memory"].iter().any(|words| said.contains(words));
+    let is_out_of_memory =
+        ["out of memory", "cannot allocate memory", "memory allocation of"].iter().any(|words| said.contains(words));
     match (status.success(), output) {
-        (_, None) => Err(RunError::Output),
+        (_, None) => Err(RunError::Output(tool.output)),
         (true, Some(output)) => Ok(String::from_utf8_lossy(&output).into_owned()),
         (false, _) if status.code() == Some(NOT_STARTED) => Err(RunError::NotContained(said.trim().to_owned())),
-        (false, _) if is_out_of_memory => Err(RunError::Memory),
+        (false, _) if is_out_of_memory => Err(RunError::Memory(tool.memory)),
         (false, _) if matches!(status.signal(), Some(libc::SIGXCPU | libc::SIGKILL)) => Err(RunError::Busy),
-        (false, _) => Err(RunError::Failed { said }),
+        (false, _) => Err(RunError::Failed { code: status.code(), said }),
     }
 }
