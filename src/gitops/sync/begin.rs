@@ -76,9 +76,11 @@ impl Step {
     fn outdated(&self, seen: &Seen<'_>) -> Option<String> {
         let target = &self.state.target;
         held(seen).or_else(|| {
-            let wanted = wanted(seen).filter(|wanted| wanted != target)?;
-            let newer = wanted.commit != target.commit;
-            Some(if newer { "a newer commit took its place" } else { "the settings changed" }.to_owned())
+            // Settings count also while the repository does not answer: what they forbid now is not done.
+            let newer = wanted(seen).is_some_and(|wanted| wanted.commit != target.commit);
+            let changed = seen.settings != target.settings;
+            let why = if newer { "a newer commit took its place" } else { "the settings changed" };
+            (newer || changed).then(|| why.to_owned())
         })
     }
 
