@@ -15,6 +15,7 @@ mod keys;
 mod leave;
 pub mod packaged;
 mod prepare;
+mod recall;
 mod repositories;
 mod revert;
 mod target;
@@ -38,7 +39,7 @@ use self::{
     keys::Keys,
     repositories::Following,
     target::Target,
-    values::Known,
+    values::Known as Values,
     work::{Job, Loaded},
 };
 pub use self::{drift::Touched, leave::leave, repositories::Repositories};
@@ -55,7 +56,7 @@ use crate::{
     gitops::{
         custom::Checks,
         revert::{Proposal, Pushed, proposal},
-        sync::{Action, Drops, Found, InForce, Pushes, Seen, Stage, State, Step, Suspects, Tip, Trouble, step},
+        sync::{Action, Drops, Found, InForce, Known, Pushes, Seen, Stage, State, Step, Suspects, Tip, Trouble, step},
         words::{self, Conditions, Mood},
     },
     rollout::words::hexadecimal,
@@ -81,7 +82,7 @@ const SILENCE_OF_MANY: Duration = Duration::from_secs(10);
 struct Memory {
     state: State,
     access: Option<Access>,
-    values: Option<Known>,
+    values: Option<Values>,
     /// The keys to what SOPS encrypted.
     keys: Option<Keys>,
     /// The kinds that the source judges itself.
@@ -146,6 +147,8 @@ pub struct Half {
     pub event: Option<(&'static str, Mood, String)>,
     /// What became of a revert, for people.
     pub revert: Option<(&'static str, Mood, String)>,
+    /// That nothing is compared with what is in force, for people.
+    pub drift: Option<(&'static str, Mood, String)>,
     begin: Begin,
 }
 
@@ -223,6 +226,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
         settings: &settings,
         request: request.as_deref(),
         blocked,
+        known: if memory.loaded.is_some() { Known::InForce } else { Known::Nothing },
         suspects,
         found: found.clone(),
         pushed: pushed.clone(),
@@ -237,6 +241,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let remote = memory.remote.as_ref().map(|remote| remote.due(source));
     let next = [next, values, remote, touched.wake(key, now)].into_iter().flatten().min();
     let event = words::event(&before, &step.status);
+    let drift = words::unread_event(&memory.state, &step.state);
     let status = step.status.clone();
     let revert = words::revert_event(&before, &step.status);
     let push = push(operator, key, (profile, source), &memory, (&step, &target));
@@ -247,7 +252,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
         memory.untold = Some(now);
     }
     let begin = Begin { memory, step, found, target, pushed, job, push };
-    Half { status, conditions, is_urgent, next, event, revert, begin }
+    Half { status, conditions, is_urgent, next, event, revert, drift, begin }
 }
 
 /// When to look again: when it is time, when what is missing may be there, or when a step has lasted long enough to be told.
@@ -305,7 +310,7 @@ async fn prepare(
     memory.following = Some(operator.sources.repositories.follow(key, &followed, memory.following.take()));
     memory.access = Some(access);
     let known = (memory.values.take(), asked(profile));
-    match Known::read(operator, &account, (key, source), known).await {
+    match Values::read(operator, &account, (key, source), known).await {
         Ok(known) => memory.values = Some(known),
         Err(trouble) => return Some(trouble),
     }
@@ -390,7 +395,7 @@ fn job(
         repository: following.map(|following| (following.remote().clone(), following.wanted().clone())),
         commit: step.state.target.commit.clone(),
         settings: step.state.target.settings.clone(),
-        values: memory.values.as_ref().map(Known::values).unwrap_or_default(),
+        values: memory.values.as_ref().map(Values::values).unwrap_or_default(),
         identities: memory.keys.as_ref().map(Keys::identities).unwrap_or_default(),
         checks: Arc::clone(&memory.checks),
         inventory: step.status.inventory.clone().unwrap_or_default(),
@@ -449,6 +454,8 @@ pub fn done(operator: &Arc<Operator>, key: &Key, half: Half, stored: Stored) {
     if step.in_force == InForce::Fresh {
         memory.loaded.clone_from(&memory.fresh);
         target.touched.want(key, memory.loaded.iter().flat_map(|loaded| loaded.ids()));
+        // What was touched already is news of nobody, and what nobody watches has to be looked at some time.
+        operator.profiles.add(key.clone());
     }
     if !matches!(step.state.stage, Stage::Checking | Stage::Applying) {
         memory.turn = None;

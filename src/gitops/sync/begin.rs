@@ -12,15 +12,21 @@ impl Step {
         if self.state.stage.is_under_way() {
             return self.continue_looking(seen);
         }
+        self.leave_recall(seen);
         match wanted(seen).filter(|_| held(seen).is_none()) {
             Some(wanted) if self.is_due(&wanted, seen) => self.prepare(wanted, seen),
-            _ => self.repair(seen),
+            _ => {
+                self.repair(seen);
+                self.recall(seen);
+            }
         }
     }
 
     fn is_due(&self, wanted: &Target, seen: &Seen<'_>) -> bool {
         let news = self.state.tried.as_ref() != Some(wanted);
-        let retry = self.state.retry.is_some_and(|retry| retry <= seen.now);
+        // What is in force is read to the end first: the commit that failed is no better for it.
+        let free = self.state.stage != Stage::Recalling;
+        let retry = free && self.state.retry.is_some_and(|retry| retry <= seen.now);
         news || retry || is_asked(self, seen)
     }
 
@@ -84,7 +90,7 @@ impl Step {
         })
     }
 
-    fn drop_work(&mut self) {
+    pub(super) fn drop_work(&mut self) {
         self.action = None;
         self.drops = Drops::Work;
     }

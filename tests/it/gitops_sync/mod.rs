@@ -4,6 +4,7 @@
 
 mod laws;
 mod random;
+mod recall;
 mod undo;
 mod work;
 mod world;
