@@ -14,14 +14,17 @@ mod health;
 mod keys;
 mod leave;
 pub mod packaged;
+mod poll;
 mod prepare;
 mod recall;
 mod repositories;
 mod revert;
+mod sight;
 mod target;
 mod trouble;
 mod values;
 mod verify;
+mod watch;
 mod work;
 
 use std::{
@@ -37,6 +40,7 @@ use self::{
     access::Access,
     deliver::{Delivery, Slot},
     keys::Keys,
+    poll::Rounds,
     repositories::Following,
     target::Target,
     values::Known as Values,
@@ -94,6 +98,8 @@ struct Memory {
     remote: Option<target::Known>,
     /// What is done about what somebody else changes.
     drift: Option<DriftPolicy>,
+    /// When that is looked for where nobody watches.
+    rounds: Rounds,
     /// The request by annotation, and the look that it asked for.
     request: Option<(String, u64)>,
     running: Option<Running>,
@@ -239,7 +245,8 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let next = next(&step, &seen, (!is_urgent && step.status != stored).then_some(silence));
     let values = memory.values.as_ref().and_then(|values| values.due(source));
     let remote = memory.remote.as_ref().map(|remote| remote.due(source));
-    let next = [next, values, remote, touched.wake(key, now)].into_iter().flatten().min();
+    let unwatched = rounds(operator, key, (profile, source), &mut memory, &target);
+    let next = [next, values, remote, touched.wake(key, now), unwatched].into_iter().flatten().min();
     let event = words::event(&before, &step.status);
     let drift = words::unread_event(&memory.state, &step.state);
     let status = step.status.clone();
@@ -261,6 +268,23 @@ fn next(step: &Step, seen: &Seen<'_>, untold: Option<Duration>) -> Option<Durati
     // A Secret that was mended tells nobody of it.
     let refused = matches!(seen.tip, Tip::Failed(_)).then_some(REFUSED_PAUSE);
     [step.next, blocked, refused, untold].into_iter().flatten().min()
+}
+
+/// Compares what nobody watches, if it is time. Returns when it is time again.
+fn rounds(
+    operator: &Arc<Operator>,
+    key: &Key,
+    (profile, source): (&Profile, &Source),
+    memory: &mut Memory,
+    target: &Target,
+) -> Option<Duration> {
+    let compares = memory.loaded.is_some() && !source.suspend && source.drift != DriftPolicy::Ignore;
+    if !compares || target.touched.unwatched(key).is_empty() {
+        memory.rounds.stop();
+        return None;
+    }
+    let job = || Job::of(operator, key, (profile, source), target.clone());
+    Some(memory.rounds.go_on((super::operator::now(), asked(profile)), job, source.git.every()))
 }
 
 /// Sees to it that everything is there that a look needs; says what is missing.
