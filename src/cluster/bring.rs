@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -30,14 +31,14 @@ const TRIES: usize = 4;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 /// Of an answer, what is needed later.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Answer {
     /// What the API server says of the object.
     pub metadata: Meta,
 }
 
 /// What the API server says of an object.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Meta {
     /// Which of all objects that ever had this name it is.
@@ -50,6 +51,8 @@ pub struct Meta {
     pub annotations: std::collections::BTreeMap<String, String>,
     /// Who controls it.
     pub owner_references: Vec<Owner>,
+    /// Who wrote which of its fields.
+    pub managed_fields: Vec<ManagedFieldsEntry>,
 }
 
 /// An owner of an object.
@@ -80,6 +83,11 @@ impl Bringer {
     /// One for all Profiles.
     pub fn new(writer: Writer) -> Self {
         Self { writer, turns: Arc::new(Semaphore::new(UNDER_WAY)), syncs: Arc::new(Semaphore::new(SYNCS)) }
+    }
+
+    /// Reads and writes, in no turn.
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
     }
 
     /// Waits for the turn of a sync: first come, first served.
@@ -150,7 +158,7 @@ impl Bringer {
         self.often(|| async { self.writer.delete(who, place, Some(uid.to_owned())).await }).await
     }
 
-    async fn often<T, F: Future<Output = Result<T, CallError>>>(
+    pub(super) async fn often<T, F: Future<Output = Result<T, CallError>>>(
         &self,
         call: impl FnMut() -> F,
     ) -> Result<T, CallError> {

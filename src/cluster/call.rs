@@ -64,6 +64,11 @@ impl CallError {
         matches!(self, Self::Refused { code: 403, .. })
     }
 
+    /// The account may not do this, or nobody can.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Refused { code: 403 | 405, .. })
+    }
+
     /// The API server does not know who asks.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Refused { code: 401, .. })

@@ -9,6 +9,7 @@ pub mod capabilities;
 pub mod connect;
 pub mod content;
 pub mod execute;
+pub mod glimpse;
 pub mod lease;
 pub mod observe;
 pub mod pods;

@@ -26,10 +26,10 @@ use crate::api::{FIELD_MANAGER, SOURCE_FIELD_MANAGER};
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The objects of one page of a list.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 /// The most pages of a list.
-const PAGES_MAX: usize = 40;
+pub(super) const PAGES_MAX: usize = 40;
 
 /// The most kinds that are remembered.
 const KINDS_MAX: usize = 500;
@@ -355,7 +355,7 @@ impl Writer {
         Err(CallError::TooMany(kept.len()))
     }
 
-    async fn send<T: DeserializeOwned>(
+    pub(super) async fn send<T: DeserializeOwned>(
         &self,
         who: &Account,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
@@ -369,7 +369,7 @@ impl Writer {
         call(TIMEOUT, self.client.request::<T>(request)).await
     }
 
-    async fn path(&self, place: &Place) -> Result<Path, CallError> {
+    pub(super) async fn path(&self, place: &Place) -> Result<Path, CallError> {
         let (resource, scope) = self.kind(place).await?;
         let namespace = match scope {
             Scope::Namespaced => place.namespace.as_deref(),

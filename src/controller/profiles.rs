@@ -158,7 +158,7 @@ fn tell(operator: &Operator, profile: &Profile, half: &Half) {
     if let Some((reason, ..)) = &half.event {
         operator.metrics.sync_ended(reason);
     }
-    for event in [&half.event, &half.revert].into_iter().flatten() {
+    for event in [&half.event, &half.revert, &half.drift].into_iter().flatten() {
         file(operator, profile, event.clone());
     }
 }

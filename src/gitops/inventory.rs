@@ -158,6 +158,11 @@ impl Inventory {
         self.0.get(&place(id))
     }
 
+    /// Whether an object is known to have this content, and to be there.
+    pub fn has(&self, manifest: &Manifest) -> bool {
+        self.get(&manifest.id).is_some_and(|entry| entry.digest.as_ref() == Some(&manifest.digest))
+    }
+
     /// Notes that an object has this content now.
     pub fn applied(&mut self, manifest: &Manifest, uid: Option<String>) {
         let entry = Entry { id: manifest.id.clone(), digest: Some(manifest.digest.clone()), uid };

@@ -56,10 +56,7 @@ pub fn plan(wanted: &[Manifest], inventory: &Inventory, terms: &Terms) -> Result
     if wanted.is_empty() && !inventory.is_empty() && !terms.allow_empty {
         return Err(Empty { count: inventory.len() });
     }
-    let in_force = |manifest: &Manifest| {
-        let digest = inventory.get(&manifest.id).and_then(|entry| entry.digest.as_ref());
-        digest == Some(&manifest.digest) && !terms.again.contains(&manifest.id)
-    };
+    let in_force = |manifest: &Manifest| inventory.has(manifest) && !terms.again.contains(&manifest.id);
     let (unchanged, apply) = (0..wanted.len()).partition(|index| wanted.get(*index).is_some_and(in_force));
     let own: BTreeSet<Id> = inventory.to_prune(wanted).into_iter().map(|entry| entry.id).collect();
     let may = |entry: &Entry| terms.prune && (terms.allow_profiles || !entry.id.is_profile());

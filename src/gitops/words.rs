@@ -2,11 +2,11 @@
 
 use super::{
     revert::is_over,
-    sync::{Seen, Stage, State, Tip, Trouble},
+    sync::{Known, Seen, Stage, State, Tip, Trouble},
 };
 use crate::api::{
     condition::{ConditionReason, ConditionStatus},
-    source::{Reverted, SourcePhase, SourceStatus, SyncResult},
+    source::{DriftPolicy, Reverted, SourcePhase, SourceStatus, SyncResult},
 };
 
 /// A number as statuses have it.
@@ -52,7 +52,7 @@ pub(super) fn phase(state: &State, status: &SourceStatus, seen: &Seen<'_>) -> (S
             let waiting = status.waiting_for.clone().filter(|_| state.looks > 0);
             said(SourcePhase::Verifying, waiting.unwrap_or_else(|| "the health of the objects".to_owned()))
         }
-        Stage::Idle | Stage::Correcting => idle(state, status, seen),
+        Stage::Idle | Stage::Correcting | Stage::Recalling => idle(state, status, seen),
     }
 }
 
@@ -66,7 +66,7 @@ fn idle(state: &State, status: &SourceStatus, seen: &Seen<'_>) -> (SourcePhase, 
     if let Some(trouble) = &state.trouble {
         return (
             SourcePhase::Failed,
-            Some(cut(&format!("another commit, or the next try; {}", trouble.message), 1000)),
+            Some(meanwhile(&format!("another commit, or the next try; {}", trouble.message), state, seen)),
         );
     }
     match (seen.tip, state.tried.is_some()) {
@@ -77,11 +77,18 @@ fn idle(state: &State, status: &SourceStatus, seen: &Seen<'_>) -> (SourcePhase, 
             // What a process that ended left half done is not in force.
             let phase =
                 if last(status) == Some(SyncResult::Succeeded) { SourcePhase::Synced } else { SourcePhase::Failed };
-            (phase, Some(cut(&format!("the repository; {}", trouble.message), 1000)))
+            (phase, Some(meanwhile(&format!("the repository; {}", trouble.message), state, seen)))
         }
         (Tip::At(_), true) => (SourcePhase::Synced, None),
         (Tip::At(_), false) => (SourcePhase::Pending, Some("its turn".to_owned())),
     }
+}
+
+/// What a source waits for, and that nothing is compared until then, where that is so.
+fn meanwhile(waits: &str, state: &State, seen: &Seen<'_>) -> String {
+    let compares = seen.known == Known::InForce || seen.source.drift == DriftPolicy::Ignore;
+    let Some(unread) = state.unread.as_ref().filter(|_| !compares) else { return cut(waits, 1000) };
+    format!("{}; what somebody else changes stays meanwhile: {}", cut(waits, 500), cut(&unread.why, 400))
 }
 
 /// A condition without its times.
@@ -207,6 +214,16 @@ pub fn revert_event(before: &SourceStatus, after: &SourceStatus) -> Option<(&'st
     let note = format!("commit {of} is not undone on {branch}: {message}");
     (tell && revert.reason.is_some()).then(|| ("RevertFailed", Mood::Bad, cut(&note, 1000)))
 }
+
+/// The event that tells that what is in force cannot be read, so that nothing is compared with it.
+pub fn unread_event(before: &State, after: &State) -> Option<(&'static str, Mood, String)> {
+    let unread = after.unread.as_ref().filter(|unread| before.unread.as_ref() != Some(unread))?;
+    let note = format!("what somebody else changes stays until a commit is brought into force: {}", unread.why);
+    Some((NOT_COMPARED, Mood::Bad, cut(&note, 1000)))
+}
+
+/// The reason of events that tell of objects of which nobody sees whether somebody else changes them.
+pub const NOT_COMPARED: &str = "DriftNotCompared";
 
 /// Whether an event is a warning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,6 +28,7 @@ mod gitops_renderer;
 mod gitops_sops;
 mod gitops_sync;
 mod gitops_values;
+mod glimpse;
 mod hook_routes;
 mod hooks;
 mod http;

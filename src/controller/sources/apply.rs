@@ -238,8 +238,9 @@ async fn write(job: &Job, loaded: &Loaded, index: usize) -> Result<(usize, Done,
         bringer.delete(&who, &place, uid).await.map_err(|error| trouble(manifest, error))?;
     }
     let answer = bringer.apply(&who, &place, &job.text(manifest), Claim::Firm).await;
-    let Meta { uid, resource_version, .. } = answer.map_err(|error| trouble(manifest, error))?.metadata;
-    job.target.touched.wrote(&job.key, &manifest.id, (&uid, &resource_version));
+    let answer = answer.map_err(|error| trouble(manifest, error))?.metadata;
+    job.target.touched.wrote(&job.key, &manifest.id, &answer);
+    let Meta { uid, resource_version, .. } = answer;
     if crate::gitops::scope::is_definition(manifest) {
         established(job, manifest).await?;
     }

@@ -83,7 +83,8 @@ impl Drop for Batch<'_> {
     }
 }
 
-fn event(job: &Job, event: Event) {
+/// Tells people something about the Profile, if it is still there.
+pub fn event(job: &Job, event: Event) {
     if let Some(profile) = job.operator.store.profile(&job.key.namespace, &job.key.name) {
         job.operator.events.tell(&*profile, event);
     }
@@ -141,7 +142,7 @@ async fn set_back(job: &Job, manifest: &Manifest) -> Result<Became, CallError> {
     let before = touched.sight(&job.key, &manifest.id).map(|sight| sight.version);
     let (place, text) = (place(&manifest.id), job.text(manifest));
     let answer = job.target.bringer.apply(&job.target.account, &place, &text, Claim::Firm).await?.metadata;
-    touched.wrote(&job.key, &manifest.id, (&answer.uid, &answer.resource_version));
+    touched.wrote(&job.key, &manifest.id, &answer);
     if before.as_ref() == Some(&answer.resource_version) {
         return Ok(Became::Same);
     }

@@ -1,7 +1,7 @@
-//! Who touched what: every object that carries the label of a Profile is watched by its metadata alone.
+//! Who touched what: every object that carries the label of a Profile is watched by its metadata alone, where it may be.
 //!
-//! What the operator wrote itself is known by the version that the API server answered with. Everything else is judged by the
-//! times in `managedFields`: a manager that wrote after the source did may have changed what the source wants. Whether it has is
+//! What the operator wrote itself is known by the version that the API server answered with. Everything else is judged by what
+//! `managedFields` say: a manager that wrote after the source did may have changed what the source wants. Whether it has is
 //! found out by whoever asks; here it is only suspected.
 
 use std::{
@@ -10,25 +10,16 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
-use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject, PartialObjectMeta},
-    runtime::{
-        utils::Backoff,
-        watcher::{self, DefaultBackoff, Event, watcher},
-    },
-};
-use tracing::debug;
+use kube::Client;
 
 use super::{
     fight::{Fight, News},
+    sight::Sight,
     target::Where,
+    watch::Watch,
 };
 use crate::{
-    api::{PROFILE_LABEL, PROFILE_NAMESPACE_LABEL, SOURCE_FIELD_MANAGER},
-    cluster::{call::CallError, store::Key, write::Writer},
+    cluster::{bring::Meta, store::Key, write::Writer},
     controller::{
         background::{Background, Running},
         queue::Queue,
@@ -40,23 +31,31 @@ use crate::{
 /// The most kinds that are watched. A watch is a connection.
 pub const KINDS_MAX: usize = 100;
 
-/// How long a watch may be silent. API servers end each one sooner, so a longer silence is a connection that is dead.
-const SILENCE_MAX: Duration = Duration::from_mins(6);
+/// A kind, and the namespace of some of its objects.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Spot {
+    /// Its `apiVersion`.
+    pub api_version: String,
+    /// The kind.
+    pub kind: String,
+    /// The namespace; none for objects that have none, and for those of all.
+    pub namespace: Option<String>,
+}
 
-/// The longest pause before a watch that broke is started again.
-const PAUSE_MAX: Duration = Duration::from_mins(1);
+impl Spot {
+    fn of(id: &Id) -> Self {
+        Self { api_version: id.api_version.clone(), kind: id.kind.clone(), namespace: id.namespace.clone() }
+    }
 
-/// What is seen of an object.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sight {
-    /// Which of all objects of its name it is.
-    pub uid: String,
-    /// Its version.
-    pub version: String,
-    /// Whether somebody sets its number of instances by its scale.
-    pub scaled: bool,
-    /// Whether somebody wrote after the source did.
-    suspect: bool,
+    fn everywhere(&self) -> Self {
+        Self { namespace: None, ..self.clone() }
+    }
+
+    /// Whether this is where an object is.
+    pub fn has(&self, id: &Id) -> bool {
+        let of_kind = id.api_version == self.api_version && id.kind == self.kind;
+        of_kind && (self.namespace.is_none() || self.namespace == id.namespace)
+    }
 }
 
 /// What is known of the objects of one Profile.
@@ -66,6 +65,8 @@ struct Objects {
     sights: HashMap<Id, Sight>,
     /// What is wanted.
     wanted: HashSet<Id>,
+    /// Where that is.
+    spots: BTreeSet<Spot>,
     /// What somebody else may have changed.
     touched: BTreeSet<Id>,
     /// What was set back.
@@ -81,20 +82,68 @@ impl Objects {
 
 /// What is seen of all of them.
 #[derive(Default)]
-struct View {
+pub struct View {
     profiles: HashMap<Key, Objects>,
-    /// The kinds of which everything has been seen, as `apiVersion`, kind, and namespace or nothing for all.
-    listed: HashSet<(String, String, String)>,
+    /// Of which kinds and namespaces everything has been seen by a watch that goes on.
+    listed: HashSet<Spot>,
+    /// How many objects the operator has written.
+    written: u64,
 }
 
 impl View {
-    fn has_listed(&self, id: &Id) -> bool {
-        let name = |scope: &str| (id.api_version.clone(), id.kind.clone(), scope.to_owned());
-        self.listed.contains(&name("")) || self.listed.contains(&name(id.namespace.as_deref().unwrap_or_default()))
+    fn has_listed(&self, spot: &Spot) -> bool {
+        self.listed.contains(spot) || self.listed.contains(&spot.everywhere())
+    }
+
+    /// Takes in what is seen of an object. True if somebody may have changed it, and that is news.
+    pub fn saw(&mut self, key: &Key, id: &Id, sight: Sight) -> bool {
+        let objects = self.profiles.entry(key.clone()).or_default();
+        let known = objects.sights.get(id);
+        if known.is_some_and(|known| known.is_same(&sight)) {
+            return false;
+        }
+        let sight = sight.after(known);
+        let news = sight.suspect && objects.wanted.contains(id) && objects.touched.insert(id.clone());
+        objects.sights.insert(id.clone(), sight);
+        news
+    }
+
+    /// Notes that an object is gone. True if it is wanted, and that is news.
+    pub fn gone(&mut self, key: &Key, id: &Id) -> bool {
+        let Some(objects) = self.profiles.get_mut(key) else { return false };
+        objects.sights.remove(id);
+        objects.wanted.contains(id) && objects.touched.insert(id.clone())
+    }
+
+    /// Everything was seen that a watch sees. What is wanted and not among it is gone; returns whose news that is.
+    pub fn listed(&mut self, spot: Spot, seen: &HashSet<(Key, Id)>) -> BTreeSet<Key> {
+        let wanted = self.profiles.iter().flat_map(|(key, objects)| objects.wanted.iter().map(move |id| (key, id)));
+        let gone: Vec<(Key, Id)> = wanted
+            .filter(|(_, id)| spot.has(id))
+            .map(|(key, id)| (key.clone(), id.clone()))
+            .filter(|one| !seen.contains(one))
+            .collect();
+        self.listed.insert(spot);
+        gone.into_iter().filter(|(key, id)| self.gone(key, id)).map(|(key, _)| key).collect()
+    }
+
+    /// A watch was refused, so that nothing is seen by it. Returns who has objects there and relied on it.
+    pub fn refused(&mut self, spot: &Spot) -> Vec<Key> {
+        if !self.listed.remove(spot) {
+            return Vec::new();
+        }
+        let is_there = |one: &Spot| {
+            one.api_version == spot.api_version
+                && one.kind == spot.kind
+                && (spot.namespace.is_none() || one.namespace == spot.namespace)
+        };
+        let relies = |(key, objects): (&Key, &Objects)| objects.spots.iter().any(is_there).then(|| key.clone());
+        self.profiles.iter().filter_map(relies).collect()
     }
 }
 
-type Shared = Arc<Mutex<View>>;
+/// The same, for all who look.
+pub type Shared = Arc<Mutex<View>>;
 
 /// Who touched what.
 #[derive(Default)]
@@ -127,7 +176,8 @@ pub struct Outlook {
     pub profiles: Queue,
 }
 
-fn lock(all: &Shared) -> MutexGuard<'_, View> {
+/// The view, for a moment.
+pub fn lock(all: &Shared) -> MutexGuard<'_, View> {
     all.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -196,28 +246,69 @@ impl Touched {
     /// Notes what is in force from now on. What was touched before, or is missing, while nobody looked is touched.
     pub fn want(&self, key: &Key, ids: impl IntoIterator<Item = Id>) {
         let wanted: HashSet<Id> = ids.into_iter().collect();
+        let spots: BTreeSet<Spot> = wanted.iter().map(Spot::of).collect();
         let mut all = self.lock();
-        let missing: HashSet<Id> = wanted.iter().filter(|id| all.has_listed(id)).cloned().collect();
+        let listed: BTreeSet<&Spot> = spots.iter().filter(|spot| all.has_listed(spot)).collect();
         let objects = all.profiles.entry(key.clone()).or_default();
+        let is_missing = |id: &Id| listed.iter().any(|spot| spot.has(id));
         objects.touched = wanted
             .iter()
-            .filter(|id| objects.sights.get(*id).map_or(missing.contains(*id), |sight| sight.suspect))
+            .filter(|id| objects.sights.get(*id).map_or_else(|| is_missing(id), |sight| sight.suspect))
             .cloned()
             .collect();
         objects.fights.retain(|id, _| wanted.contains(id));
         objects.fights.values_mut().for_each(Fight::look_again);
-        objects.wanted = wanted;
+        (objects.wanted, objects.spots) = (wanted, spots);
+    }
+
+    /// Where wanted objects are that nobody watches: it is not allowed, or there are too many kinds.
+    pub fn unwatched(&self, key: &Key) -> Vec<Spot> {
+        let all = self.lock();
+        let Some(objects) = all.profiles.get(key) else { return Vec::new() };
+        objects.spots.iter().filter(|spot| !all.has_listed(spot)).cloned().collect()
+    }
+
+    /// What is wanted there, in order.
+    pub fn wanted_in(&self, key: &Key, spot: &Spot) -> Vec<Id> {
+        let all = self.lock();
+        let wanted = all.profiles.get(key).map(|objects| &objects.wanted).into_iter().flatten();
+        let mut there: Vec<Id> = wanted.filter(|id| spot.has(id)).cloned().collect();
+        there.sort_unstable();
+        there
+    }
+
+    /// A moment, to be named in [`Touched::compared`] with what was read after it.
+    pub fn moment(&self) -> u64 {
+        self.lock().written
+    }
+
+    /// Takes in what was read of objects since a moment; none where there is none. What the operator has written meanwhile it knows
+    /// better. True if somebody may have changed one, and that is news.
+    pub fn compared(&self, key: &Key, since: u64, found: impl IntoIterator<Item = (Id, Option<Sight>)>) -> bool {
+        let mut all = self.lock();
+        let mut news = false;
+        for (id, sight) in found {
+            let Some(objects) = all.profiles.get(key).filter(|objects| objects.wanted.contains(&id)) else { continue };
+            if objects.sights.get(&id).is_some_and(|known| known.written > since) {
+                continue;
+            }
+            news |= match sight {
+                Some(sight) => all.saw(key, &id, sight),
+                None => all.gone(key, &id),
+            };
+        }
+        news
     }
 
     /// Notes what the operator has written itself.
-    pub fn wrote(&self, key: &Key, id: &Id, (uid, version): (&str, &str)) {
+    pub fn wrote(&self, key: &Key, id: &Id, answer: &Meta) {
         let mut all = self.lock();
+        all.written += 1;
+        let number = all.written;
         let objects = all.profiles.entry(key.clone()).or_default();
-        let scaled = objects.sights.get(id).is_some_and(|sight| sight.scaled);
+        let sight = Sight::written(answer, number, objects.sights.get(id));
         objects.touched.remove(id);
-        objects
-            .sights
-            .insert(id.clone(), Sight { uid: uid.to_owned(), version: version.to_owned(), scaled, suspect: false });
+        objects.sights.insert(id.clone(), sight);
     }
 
     /// Drops everything about a Profile.
@@ -258,15 +349,14 @@ impl Touched {
             self.kinds.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
             return;
         };
-        let everywhere = [String::new()];
         let is_cluster_wide = matches!(outlook.writer.is_namespaced(api_version, kind).await, Ok(false));
         let all = is_cluster_wide || outlook.scopes.is_empty();
-        let scopes = if all { everywhere.as_slice() } else { outlook.scopes.as_slice() };
-        for scope in scopes {
+        let scopes = if all { vec![None] } else { outlook.scopes.iter().cloned().map(Some).collect() };
+        for namespace in scopes {
             let watch = Watch {
                 client: outlook.client.clone(),
                 resource: resource.clone(),
-                scope: scope.clone(),
+                spot: Spot { api_version: name.0.clone(), kind: name.1.clone(), namespace },
                 labels: outlook.labels.clone(),
                 all: Arc::clone(&self.all),
                 profiles: outlook.profiles.clone(),
@@ -279,153 +369,93 @@ impl Touched {
     }
 }
 
-/// A watch of one kind.
-struct Watch {
-    client: Client,
-    resource: ApiResource,
-    scope: String,
-    labels: String,
-    all: Shared,
-    profiles: Queue,
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use serde_json::json;
 
-impl Watch {
-    async fn run(self) {
-        let api: Api<PartialObjectMeta<DynamicObject>> = match self.scope.as_str() {
-            "" => Api::all_with(self.client.clone(), &self.resource),
-            namespace => Api::namespaced_with(self.client.clone(), namespace, &self.resource),
-        };
-        let config = watcher::Config::default().labels(&self.labels).page_size(500);
-        let mut pauses = DefaultBackoff::default();
-        loop {
-            let mut events = std::pin::pin!(watcher(api.clone(), config.clone()));
-            let mut listed = None;
-            while let Ok(Some(event)) = tokio::time::timeout(SILENCE_MAX, events.next()).await {
-                match event {
-                    Ok(event) => self.take(event, &mut listed, &mut pauses),
-                    Err(error) => {
-                        let cause = match error {
-                            watcher::Error::InitialListFailed(source)
-                            | watcher::Error::WatchStartFailed(source)
-                            | watcher::Error::WatchFailed(source) => CallError::from(source).to_string(),
-                            _ => "the API server ended it".to_owned(),
-                        };
-                        debug!(kind = self.resource.kind, cause, "objects of repositories cannot be watched");
-                        break;
-                    }
-                }
-            }
-            tokio::time::sleep(pauses.next().unwrap_or(PAUSE_MAX)).await;
-        }
+    use super::*;
+
+    fn id(name: &str) -> Id {
+        let (api_version, kind, namespace) = ("v1".to_owned(), "Secret".to_owned(), Some("shop".to_owned()));
+        Id { api_version, kind, namespace, name: name.to_owned() }
     }
 
-    fn take(
-        &self,
-        event: Event<PartialObjectMeta<DynamicObject>>,
-        listed: &mut Option<HashSet<(Key, Id)>>,
-        pauses: &mut DefaultBackoff,
-    ) {
-        match event {
-            Event::Init => *listed = Some(HashSet::new()),
-            Event::InitApply(object) => {
-                if let Some((key, id)) = self.saw(&object.metadata)
-                    && let Some(listed) = listed
-                {
-                    listed.insert((key, id));
-                }
-            }
-            Event::InitDone => {
-                pauses.reset();
-                self.missing(&listed.take().unwrap_or_default());
-            }
-            Event::Apply(object) => drop(self.saw(&object.metadata)),
-            Event::Delete(object) => {
-                if let Some((key, id)) = self.name(&object.metadata) {
-                    self.gone(&key, &id);
-                }
-            }
-        }
+    fn key() -> Key {
+        Key::new("shop", "production")
     }
 
-    /// Whose object it is, and which.
-    fn name(&self, meta: &ObjectMeta) -> Option<(Key, Id)> {
-        let labels = meta.labels.as_ref()?;
-        let profile = labels.get(PROFILE_LABEL)?;
-        let namespace = labels.get(PROFILE_NAMESPACE_LABEL).or(meta.namespace.as_ref())?;
-        let id = Id {
-            api_version: self.resource.api_version.clone(),
-            kind: self.resource.kind.clone(),
-            namespace: meta.namespace.clone(),
-            name: meta.name.clone()?,
-        };
-        Some((Key::new(namespace, profile), id))
+    fn now() -> Moment {
+        Moment(1_700_000_000_000)
     }
 
-    fn saw(&self, meta: &ObjectMeta) -> Option<(Key, Id)> {
-        let (key, id) = self.name(meta)?;
-        let sight = Sight {
-            uid: meta.uid.clone().unwrap_or_default(),
-            version: meta.resource_version.clone().unwrap_or_default(),
-            scaled: is_scaled(meta),
-            suspect: is_suspect(meta),
-        };
-        let mut all = lock(&self.all);
-        let objects = all.profiles.entry(key.clone()).or_default();
-        if objects.sights.get(&id).is_some_and(|known| (&known.uid, &known.version) == (&sight.uid, &sight.version)) {
-            return Some((key, id));
-        }
-        if sight.suspect && objects.wanted.contains(&id) && objects.touched.insert(id.clone()) {
-            self.profiles.add(key.clone());
-        }
-        objects.sights.insert(id.clone(), sight);
-        Some((key, id))
+    fn wanting(names: &[&str]) -> Touched {
+        let touched = Touched::default();
+        touched.want(&key(), names.iter().map(|name| id(name)));
+        touched
     }
 
-    fn gone(&self, key: &Key, id: &Id) {
-        let mut all = lock(&self.all);
-        let Some(objects) = all.profiles.get_mut(key) else { return };
-        objects.sights.remove(id);
-        if objects.wanted.contains(id) && objects.touched.insert(id.clone()) {
-            self.profiles.add(key.clone());
-        }
+    const OWN: &str = crate::api::SOURCE_FIELD_MANAGER;
+
+    /// An object in a version, and who wrote it last.
+    fn sight(version: &str, manager: &str) -> Sight {
+        let entries = json!([
+            {"manager": OWN, "time": "2026-01-01T00:00:01Z"},
+            {"manager": manager, "time": "2026-01-01T00:00:02Z"},
+        ]);
+        let meta = json!({"uid": "u", "resourceVersion": version, "managedFields": entries});
+        Sight::of(&serde_json::from_value(meta).unwrap())
     }
 
-    /// What was seen before and is not in a new list is gone.
-    fn missing(&self, listed: &HashSet<(Key, Id)>) {
-        let mut all = lock(&self.all);
-        let resource = &self.resource;
-        all.listed.insert((resource.api_version.clone(), resource.kind.clone(), self.scope.clone()));
-        let own = |id: &Id| id.api_version == self.resource.api_version && id.kind == self.resource.kind;
-        let of_scope = |id: &Id| self.scope.is_empty() || id.namespace.as_deref() == Some(&self.scope);
-        let gone: Vec<(Key, Id)> = all
-            .profiles
-            .iter()
-            .flat_map(|(key, objects)| objects.wanted.iter().map(move |id| (key.clone(), id.clone())))
-            .filter(|(key, id)| own(id) && of_scope(id) && !listed.contains(&(key.clone(), id.clone())))
-            .collect();
-        drop(all);
-        for (key, id) in &gone {
-            self.gone(key, id);
-        }
+    fn wrote(touched: &Touched, name: &str, version: &str) {
+        let entries = json!([{"manager": OWN}, {"manager": "somebody"}]);
+        let answer = json!({"uid": "u", "resourceVersion": version, "managedFields": entries});
+        touched.wrote(&key(), &id(name), &serde_json::from_value(answer).unwrap());
     }
-}
 
-/// Whether an entry is about more than what controllers report.
-fn is_wish(entry: &ManagedFieldsEntry) -> bool {
-    entry.subresource.as_deref().is_none_or(str::is_empty)
-}
+    fn compared(touched: &Touched, since: u64, found: Vec<(&str, Option<Sight>)>) -> bool {
+        touched.compared(&key(), since, found.into_iter().map(|(name, sight)| (id(name), sight)))
+    }
 
-/// Whether somebody else may have changed what the source wrote: somebody wrote after it.
-fn is_suspect(meta: &ObjectMeta) -> bool {
-    let entries = meta.managed_fields.as_deref().unwrap_or_default();
-    let is_own = |entry: &&ManagedFieldsEntry| entry.manager.as_deref() == Some(SOURCE_FIELD_MANAGER);
-    let own = entries.iter().filter(is_own).filter_map(|entry| entry.time.as_ref()).max();
-    let mut others = entries.iter().filter(|entry| is_wish(entry) && !is_own(entry));
-    others.any(|other| other.time.as_ref() >= own)
-}
+    #[test]
+    fn what_nobody_watches_is_where_no_watch_has_listed_and_again_where_one_is_refused() {
+        let touched = wanting(&["one", "two"]);
+        let spot = Spot::of(&id("one"));
+        assert_eq!(touched.unwatched(&key()), std::slice::from_ref(&spot));
+        let seen = HashSet::from([(key(), id("one"))]);
+        assert_eq!(touched.lock().listed(spot.everywhere(), &seen), BTreeSet::from([key()]), "two is gone");
+        assert_eq!(touched.unwatched(&key()), []);
+        assert_eq!(touched.take(&key(), now()), [id("two")]);
+        assert_eq!(touched.lock().refused(&spot.everywhere()), [key()]);
+        assert_eq!(touched.lock().refused(&spot.everywhere()), [], "it is no news any more");
+        assert_eq!(touched.unwatched(&key()), [spot]);
+    }
 
-/// Whether an autoscaler, or a person, sets the number of instances.
-fn is_scaled(meta: &ObjectMeta) -> bool {
-    let entries = meta.managed_fields.as_deref().unwrap_or_default();
-    entries.iter().any(|entry| entry.subresource.as_deref() == Some("scale"))
+    #[test]
+    fn what_is_read_of_objects_that_nobody_watches_tells_of_changes_once() {
+        let touched = wanting(&["one", "two"]);
+        let both = |one, two| vec![("one", one), ("two", two), ("nobody's", Some(sight("1", "somebody")))];
+        assert!(!compared(&touched, 0, both(Some(sight("1", OWN)), Some(sight("1", OWN)))));
+        assert!(compared(&touched, 0, both(Some(sight("2", "somebody")), None)));
+        assert!(!compared(&touched, 0, both(Some(sight("2", "somebody")), None)), "it is known");
+        assert_eq!(touched.take(&key(), now()), [id("one"), id("two")]);
+        // What was not set back does not change by being looked at.
+        assert!(!compared(&touched, 0, vec![("one", Some(sight("2", "somebody")))]));
+    }
+
+    #[test]
+    fn what_was_read_before_the_operator_wrote_tells_nothing() {
+        let touched = wanting(&["one", "two"]);
+        let since = touched.moment();
+        wrote(&touched, "one", "3");
+        wrote(&touched, "two", "4");
+        assert!(!compared(&touched, since, vec![("one", Some(sight("2", "somebody"))), ("two", None)]));
+        let since = touched.moment();
+        assert!(!compared(
+            &touched,
+            since,
+            vec![("one", Some(sight("3", "somebody"))), ("two", Some(sight("4", "somebody")))]
+        ));
+        assert!(compared(&touched, since, vec![("one", Some(sight("5", "somebody"))), ("two", None)]));
+    }
 }

@@ -14,13 +14,17 @@ mod health;
 mod keys;
 mod leave;
 pub mod packaged;
+mod poll;
 mod prepare;
+mod recall;
 mod repositories;
 mod revert;
+mod sight;
 mod target;
 mod trouble;
 mod values;
 mod verify;
+mod watch;
 mod work;
 
 use std::{
@@ -36,9 +40,10 @@ use self::{
     access::Access,
     deliver::{Delivery, Slot},
     keys::Keys,
+    poll::Rounds,
     repositories::Following,
     target::Target,
-    values::Known,
+    values::Known as Values,
     work::{Job, Loaded},
 };
 pub use self::{drift::Touched, leave::leave, repositories::Repositories};
@@ -55,7 +60,7 @@ use crate::{
     gitops::{
         custom::Checks,
         revert::{Proposal, Pushed, proposal},
-        sync::{Action, Drops, Found, InForce, Pushes, Seen, Stage, State, Step, Suspects, Tip, Trouble, step},
+        sync::{Action, Drops, Found, InForce, Known, Pushes, Seen, Stage, State, Step, Suspects, Tip, Trouble, step},
         words::{self, Conditions, Mood},
     },
     rollout::words::hexadecimal,
@@ -81,7 +86,7 @@ const SILENCE_OF_MANY: Duration = Duration::from_secs(10);
 struct Memory {
     state: State,
     access: Option<Access>,
-    values: Option<Known>,
+    values: Option<Values>,
     /// The keys to what SOPS encrypted.
     keys: Option<Keys>,
     /// The kinds that the source judges itself.
@@ -93,6 +98,8 @@ struct Memory {
     remote: Option<target::Known>,
     /// What is done about what somebody else changes.
     drift: Option<DriftPolicy>,
+    /// When that is looked for where nobody watches.
+    rounds: Rounds,
     /// The request by annotation, and the look that it asked for.
     request: Option<(String, u64)>,
     running: Option<Running>,
@@ -146,6 +153,8 @@ pub struct Half {
     pub event: Option<(&'static str, Mood, String)>,
     /// What became of a revert, for people.
     pub revert: Option<(&'static str, Mood, String)>,
+    /// That nothing is compared with what is in force, for people.
+    pub drift: Option<(&'static str, Mood, String)>,
     begin: Begin,
 }
 
@@ -223,6 +232,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
         settings: &settings,
         request: request.as_deref(),
         blocked,
+        known: if memory.loaded.is_some() { Known::InForce } else { Known::Nothing },
         suspects,
         found: found.clone(),
         pushed: pushed.clone(),
@@ -235,8 +245,10 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
     let next = next(&step, &seen, (!is_urgent && step.status != stored).then_some(silence));
     let values = memory.values.as_ref().and_then(|values| values.due(source));
     let remote = memory.remote.as_ref().map(|remote| remote.due(source));
-    let next = [next, values, remote, touched.wake(key, now)].into_iter().flatten().min();
+    let unwatched = rounds(operator, key, (profile, source), &mut memory, &target);
+    let next = [next, values, remote, touched.wake(key, now), unwatched].into_iter().flatten().min();
     let event = words::event(&before, &step.status);
+    let drift = words::unread_event(&memory.state, &step.state);
     let status = step.status.clone();
     let revert = words::revert_event(&before, &step.status);
     let push = push(operator, key, (profile, source), &memory, (&step, &target));
@@ -247,7 +259,7 @@ pub async fn look(operator: &Arc<Operator>, key: &Key, profile: &Profile, source
         memory.untold = Some(now);
     }
     let begin = Begin { memory, step, found, target, pushed, job, push };
-    Half { status, conditions, is_urgent, next, event, revert, begin }
+    Half { status, conditions, is_urgent, next, event, revert, drift, begin }
 }
 
 /// When to look again: when it is time, when what is missing may be there, or when a step has lasted long enough to be told.
@@ -256,6 +268,23 @@ fn next(step: &Step, seen: &Seen<'_>, untold: Option<Duration>) -> Option<Durati
     // A Secret that was mended tells nobody of it.
     let refused = matches!(seen.tip, Tip::Failed(_)).then_some(REFUSED_PAUSE);
     [step.next, blocked, refused, untold].into_iter().flatten().min()
+}
+
+/// Compares what nobody watches, if it is time. Returns when it is time again.
+fn rounds(
+    operator: &Arc<Operator>,
+    key: &Key,
+    (profile, source): (&Profile, &Source),
+    memory: &mut Memory,
+    target: &Target,
+) -> Option<Duration> {
+    let compares = memory.loaded.is_some() && !source.suspend && source.drift != DriftPolicy::Ignore;
+    if !compares || target.touched.unwatched(key).is_empty() {
+        memory.rounds.stop();
+        return None;
+    }
+    let job = || Job::of(operator, key, (profile, source), target.clone());
+    Some(memory.rounds.go_on((super::operator::now(), asked(profile)), job, source.git.every()))
 }
 
 /// Sees to it that everything is there that a look needs; says what is missing.
@@ -305,7 +334,7 @@ async fn prepare(
     memory.following = Some(operator.sources.repositories.follow(key, &followed, memory.following.take()));
     memory.access = Some(access);
     let known = (memory.values.take(), asked(profile));
-    match Known::read(operator, &account, (key, source), known).await {
+    match Values::read(operator, &account, (key, source), known).await {
         Ok(known) => memory.values = Some(known),
         Err(trouble) => return Some(trouble),
     }
@@ -391,7 +420,7 @@ fn job(
         repository: following.map(|following| (following.remote().clone(), following.wanted().clone())),
         commit: step.state.target.commit.clone(),
         settings: step.state.target.settings.clone(),
-        values: memory.values.as_ref().map(Known::values).unwrap_or_default(),
+        values: memory.values.as_ref().map(Values::values).unwrap_or_default(),
         identities: memory.keys.as_ref().map(Keys::identities).unwrap_or_default(),
         checks: Arc::clone(&memory.checks),
         inventory: step.status.inventory.clone().unwrap_or_default(),
@@ -450,6 +479,8 @@ pub fn done(operator: &Arc<Operator>, key: &Key, half: Half, stored: Stored) {
     if step.in_force == InForce::Fresh {
         memory.loaded.clone_from(&memory.fresh);
         target.touched.want(key, memory.loaded.iter().flat_map(|loaded| loaded.ids()));
+        // What was touched already is news of nobody, and what nobody watches has to be looked at some time.
+        operator.profiles.add(key.clone());
     }
     if !matches!(step.state.stage, Stage::Checking | Stage::Applying) {
         memory.turn = None;

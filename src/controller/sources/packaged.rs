@@ -7,6 +7,7 @@ use super::{
     prepare::{self, Halt},
     repositories::Followed,
     target::Target,
+    trouble::trouble,
     verify::verify,
     work::{Job, MESSAGE_MAX},
 };
@@ -182,6 +183,10 @@ const WHOLE: [ConditionReason; 4] = [
 fn fault(halt: Halt) -> Fault {
     let (reason, message, is_stalled) = match halt {
         Halt::Unreached(Trouble { reason, message }) => (reason, message, false),
+        Halt::Unfetched(error) => {
+            let Trouble { reason, message } = trouble(&error);
+            (reason, message, false)
+        }
         Halt::Unverified(failure) => (ConditionReason::VerificationFailed, failure.message, true),
         Halt::Refused(failures) => {
             let mut first = failures.first().cloned().unwrap_or_default();

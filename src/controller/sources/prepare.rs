@@ -47,6 +47,8 @@ use crate::{
 pub enum Halt {
     /// Something did not answer.
     Unreached(Trouble),
+    /// The repository did not give the commit.
+    Unfetched(GitError),
     /// The commit is refused.
     Refused(Vec<SyncFailure>),
     /// It is not signed as it has to be.
@@ -74,7 +76,7 @@ impl From<GitError> for Halt {
                 "NoSuchDirectory",
                 &format!("{error}: correct spec.source.git.path, or commit it"),
             )]),
-            error => Self::Unreached(trouble(&error)),
+            error => Self::Unfetched(error),
         }
     }
 }
@@ -94,6 +96,18 @@ impl From<CallError> for Halt {
     }
 }
 
+impl From<Halt> for Delivery {
+    fn from(halt: Halt) -> Self {
+        let found = match halt {
+            Halt::Unreached(trouble) => Found::Unreached(trouble),
+            Halt::Unfetched(error) => Found::Unreached(trouble(&error)),
+            Halt::Refused(failures) => Found::Refused(ConditionReason::RenderFailed, failures),
+            Halt::Unverified(failure) => Found::Refused(ConditionReason::VerificationFailed, vec![failure]),
+        };
+        found.into()
+    }
+}
+
 /// Fetches a commit, reads it, and finds out what is to be done.
 pub async fn prepare(job: &Job) -> Delivery {
     // What waits is small: only what has its turn takes the memory that reading needs.
@@ -101,17 +115,18 @@ pub async fn prepare(job: &Job) -> Delivery {
         Ok((prepared, loaded, turn)) => {
             Delivery { found: Found::Prepared(Box::new(prepared)), loaded: Some(Arc::new(loaded)), turn: Some(turn) }
         }
-        Err(Halt::Unreached(trouble)) => Found::Unreached(trouble).into(),
-        Err(Halt::Refused(failures)) => Found::Refused(ConditionReason::RenderFailed, failures).into(),
-        Err(Halt::Unverified(failure)) => Found::Refused(ConditionReason::VerificationFailed, vec![failure]).into(),
+        Err(halt) => halt.into(),
     }
 }
 
+/// Nobody knows any more where the commit is.
+pub fn not_followed() -> Halt {
+    let message = "the repository is not followed any more".to_owned();
+    Halt::Unreached(Trouble { reason: ConditionReason::FetchFailed, message })
+}
+
 async fn fetch_then_read(job: &Job) -> Result<(Prepared, Loaded, Turn), Halt> {
-    let Some((remote, wanted)) = &job.repository else {
-        let message = "the repository is not followed any more".to_owned();
-        return Err(Halt::Unreached(Trouble { reason: ConditionReason::FetchFailed, message }));
-    };
+    let Some((remote, wanted)) = &job.repository else { return Err(not_followed()) };
     let revision = Box::pin(fetch(job, remote, wanted)).await?;
     Box::pin(verify(job, remote, wanted)).await?;
     // A repository that is slow keeps nobody from their turn.
@@ -122,11 +137,7 @@ async fn fetch_then_read(job: &Job) -> Result<(Prepared, Loaded, Turn), Halt> {
 
 async fn read_commit(job: &Job, remote: &Remote, revision: &Revision) -> Result<(Prepared, Loaded), Halt> {
     let files = files(job, remote).await?;
-    let all: Vec<Manifest> = files.values().flat_map(|(_, manifests)| manifests.iter().cloned()).collect();
-    let scopes = scopes(job, &all).await?;
-    let bounds =
-        Bounds { namespace: &job.target.namespace, scopes: &scopes, allow_profiles: job.source.allow_profiles };
-    let manifests = render::compose(all, &bounds)?;
+    let manifests = compose(job, &files).await?;
     let inventory = read(job).await.map_err(Halt::Unreached)?;
     let Source { prune, allow_empty, allow_profiles, .. } = job.source;
     let terms = Terms { prune, allow_empty, allow_profiles, again: BTreeSet::new() };
@@ -154,11 +165,28 @@ async fn read_commit(job: &Job, remote: &Remote, revision: &Revision) -> Result<
         inventory,
         asked: std::sync::Mutex::default(),
     };
+    watch(job, &loaded.manifests).await;
+    Ok((prepared, loaded))
+}
+
+/// The objects of files, each where it belongs.
+///
+/// # Errors
+/// One belongs nowhere, or the API server does not say which kinds it has.
+pub async fn compose(job: &Job, files: &Read) -> Result<Vec<Manifest>, Halt> {
+    let all: Vec<Manifest> = files.values().flat_map(|(_, manifests)| manifests.iter().cloned()).collect();
+    let scopes = scopes(job, &all).await?;
+    let bounds =
+        Bounds { namespace: &job.target.namespace, scopes: &scopes, allow_profiles: job.source.allow_profiles };
+    Ok(render::compose(all, &bounds)?)
+}
+
+/// Sees to it that somebody watches objects of these kinds.
+pub async fn watch(job: &Job, manifests: &[Manifest]) {
     let outlook = job.target.outlook(&job.operator, &job.key);
-    for (api_version, kind) in render::kinds(&loaded.manifests) {
+    for (api_version, kind) in render::kinds(manifests) {
         job.target.touched.watch(&outlook, &api_version, &kind).await;
     }
-    Ok((prepared, loaded))
 }
 
 /// Makes a commit be there.

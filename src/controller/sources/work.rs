@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::value::RawValue;
 
-use super::{account_name, apply, correct, deliver::Delivery, health, prepare, target::Target};
+use super::{account_name, apply, correct, deliver::Delivery, health, prepare, recall, target::Target};
 use crate::{
     api::{
         condition::ConditionReason,
@@ -170,6 +170,7 @@ pub fn place(id: &Id) -> Place {
 pub async fn carry_out(action: Action, job: Job) -> Delivery {
     let found = match (action, job.loaded.clone()) {
         (Action::Prepare, _) => return prepare::prepare(&job).await,
+        (Action::Recall, _) => return recall::recall(&job).await,
         (_, None) => Found::Unreached(lost()),
         (Action::Check, Some(loaded)) => Box::pin(apply::check(&job, &loaded)).await,
         (Action::Apply, Some(loaded)) => Box::pin(apply::apply(&job, &loaded)).await,

@@ -12,15 +12,21 @@ impl Step {
         if self.state.stage.is_under_way() {
             return self.continue_looking(seen);
         }
+        self.leave_recall(seen);
         match wanted(seen).filter(|_| held(seen).is_none()) {
             Some(wanted) if self.is_due(&wanted, seen) => self.prepare(wanted, seen),
-            _ => self.repair(seen),
+            _ => {
+                self.repair(seen);
+                self.recall(seen);
+            }
         }
     }
 
     fn is_due(&self, wanted: &Target, seen: &Seen<'_>) -> bool {
         let news = self.state.tried.as_ref() != Some(wanted);
-        let retry = self.state.retry.is_some_and(|retry| retry <= seen.now);
+        // What is in force is read to the end first: the commit that failed is no better for it.
+        let free = self.state.stage != Stage::Recalling;
+        let retry = free && self.state.retry.is_some_and(|retry| retry <= seen.now);
         news || retry || is_asked(self, seen)
     }
 
@@ -76,13 +82,15 @@ impl Step {
     fn outdated(&self, seen: &Seen<'_>) -> Option<String> {
         let target = &self.state.target;
         held(seen).or_else(|| {
-            let wanted = wanted(seen).filter(|wanted| wanted != target)?;
-            let newer = wanted.commit != target.commit;
-            Some(if newer { "a newer commit took its place" } else { "the settings changed" }.to_owned())
+            // Settings count also while the repository does not answer: what they forbid now is not done.
+            let newer = wanted(seen).is_some_and(|wanted| wanted.commit != target.commit);
+            let changed = seen.settings != target.settings;
+            let why = if newer { "a newer commit took its place" } else { "the settings changed" };
+            (newer || changed).then(|| why.to_owned())
         })
     }
 
-    fn drop_work(&mut self) {
+    pub(super) fn drop_work(&mut self) {
         self.action = None;
         self.drops = Drops::Work;
     }

@@ -6,6 +6,7 @@
 //! what it had written.
 
 mod begin;
+mod recall;
 mod take;
 mod undo;
 
@@ -70,6 +71,8 @@ pub enum Stage {
     Pruning,
     /// What somebody else changed is compared, and set back where that is wanted.
     Correcting,
+    /// What is in force is read again, where this process has not read it.
+    Recalling,
 }
 
 /// What is remembered between steps. Losing it costs a second look and nothing else.
@@ -103,12 +106,27 @@ pub struct State {
     pub repair: Option<Moment>,
     /// How many times in a row it did not.
     pub repairs: u32,
+    /// What is in force and could not be read, so that nothing is compared with it.
+    pub unread: Option<Unread>,
+    /// When that is tried again.
+    pub recall: Option<Moment>,
+    /// How many times in a row it could not be read.
+    pub recalls: u32,
     /// The commit of which a check failed, and what is said of that.
     pub condemned: Option<(String, String)>,
     /// Whether a revert is being pushed.
     pub pushing: bool,
     /// When that is tried again.
     pub push: Option<Moment>,
+}
+
+/// A commit that is in force and could not be read as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// The commit, and the settings that it was to be read with.
+    pub target: Target,
+    /// Why not.
+    pub why: String,
 }
 
 /// What is seen.
@@ -128,12 +146,24 @@ pub struct Seen<'a> {
     pub request: Option<&'a str>,
     /// What has to be there first, and is not.
     pub blocked: Option<Trouble>,
+    /// Whether it is known what is in force.
+    pub known: Known,
     /// Whether somebody else changed an object.
     pub suspects: Suspects,
     /// What came of the action that was under way.
     pub found: Option<Found>,
     /// What became of the revert that was being pushed.
     pub pushed: Option<Pushed>,
+}
+
+/// Whether this process has the objects of what is in force: without them nothing is compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Known {
+    /// It has not read them.
+    #[default]
+    Nothing,
+    /// It has them.
+    InForce,
 }
 
 /// Whether objects may differ from what is wanted.
@@ -165,6 +195,17 @@ pub enum Found {
     Pruned(Box<Applied>),
     /// What had been touched was compared.
     Corrected(Corrected),
+    /// What is in force was read again.
+    Recalled(Recalled),
+}
+
+/// A commit that is in force, as it reads now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recalled {
+    /// The digest of everything that was read.
+    pub digest: String,
+    /// How many objects it has of which this is not known to be the content in force.
+    pub others: usize,
 }
 
 /// What was compared with what is wanted.
@@ -230,17 +271,19 @@ pub enum Action {
     Prune,
     /// Compare what was touched with what is wanted, and set it back where the spec says so.
     Correct,
+    /// Fetch and read the target's commit, which is in force. Nothing is written.
+    Recall,
 }
 
 impl Stage {
     /// Whether a commit is under way.
     const fn is_under_way(self) -> bool {
-        !matches!(self, Self::Idle | Self::Correcting)
+        !matches!(self, Self::Idle | Self::Correcting | Self::Recalling)
     }
 
     /// Whether a newer commit may take the place of the one that is under way. Writes are ended in order first.
     const fn may_be_left(self) -> bool {
-        matches!(self, Self::Idle | Self::Preparing | Self::Checking | Self::Verifying | Self::Correcting)
+        !matches!(self, Self::Applying | Self::Pruning)
     }
 }
 
@@ -312,6 +355,7 @@ pub fn step(state: State, seen: &Seen<'_>) -> Step {
     step.pushed(seen);
     step.begin(seen);
     step.undo(seen);
+    step.forget_unread();
     step.answer(seen);
     step.words(seen);
     step
@@ -345,8 +389,9 @@ impl Step {
         let (phase, waiting_for) = words::phase(&self.state, &self.status, seen);
         (self.status.phase, self.status.waiting_for) = (Some(phase), waiting_for);
         let repair = self.state.repair.filter(|_| seen.suspects == Suspects::Some);
+        let recall = self.state.recall.filter(|_| self.unknown(seen).is_some());
         // What is due and was not begun waits for something else, which wakes it.
-        let alarms = [self.state.look, self.state.retry, self.state.push, repair]
+        let alarms = [self.state.look, self.state.retry, self.state.push, repair, recall]
             .into_iter()
             .flatten()
             .filter(|at| *at > seen.now);

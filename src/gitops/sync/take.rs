@@ -20,7 +20,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_mins(5);
 const HEALTH_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// The pauses after which a commit that failed is tried again: the first one, and the longest.
-const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(10));
+pub(super) const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(10));
 
 /// The pauses after which what somebody changed is compared again: the first one, and the longest.
 const REPAIR_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
@@ -45,6 +45,9 @@ impl Step {
             (Stage::Verifying, Found::Health(health)) => self.health(*health, seen),
             (Stage::Pruning, Found::Pruned(pruned)) => self.pruned(*pruned, seen),
             (Stage::Correcting | Stage::Verifying, Found::Corrected(corrected)) => self.corrected(corrected, seen),
+            (Stage::Recalling, Found::Recalled(recalled)) => self.recalled(&recalled, seen),
+            (Stage::Recalling, Found::Refused(_, failures)) => self.not_recalled(&refusal(&failures), seen),
+            (Stage::Recalling, Found::Unreached(trouble)) => self.not_recalled(&trouble.message, seen),
             (Stage::Correcting, Found::Unreached(_)) => {
                 self.put_off(seen);
                 self.state.stage = Stage::Idle;

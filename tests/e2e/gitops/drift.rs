@@ -17,7 +17,7 @@ fn somebody() -> PatchParams {
 }
 
 /// Waits for an event of this reason, and returns what it says.
-async fn event(forge: &Forge, reason: &str) -> String {
+pub async fn event(forge: &Forge, reason: &str) -> String {
     let config = watcher::Config::default().fields(&format!("reason={reason}"));
     let mut events = watcher(forge.stage.world.api::<Event>(), config).applied_objects().boxed();
     let told = forge.stage.world.patiently(&format!("the event {reason}"), events.next()).await;
@@ -130,5 +130,60 @@ async fn a_field_that_never_changes_is_refused_or_the_object_made_anew() {
     assert_eq!(counts, SyncCounts { created: 1, configured: 1, ..SyncCounts::default() });
     let inventory = status.inventory.unwrap().entries.join("\n");
     assert!(inventory.contains(&uid().await.unwrap()) && !inventory.contains(&before.unwrap()), "{inventory}");
+    forge.end().await;
+}
+
+/// A file that is no manifest.
+const BROKEN: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_begins_with_a_refused_commit_sets_back_what_is_applied() {
+    let (one, two) = (map("one", "1"), map("two", "1"));
+    let files = [("one.yaml", one.as_str()), ("two.yaml", &two)];
+    let mut forge = Forge::with("refused-drift", "prune: true", &files).await;
+    let first = forge.head();
+    forge.in_force(&first).await;
+    let bad = forge.commit("bad", &[("one.yaml", &map("one", "2")), ("bad.yaml", BROKEN)]);
+    forge.failed(&bad).await;
+    forge.stage.kill_operator();
+    change(&forge, "mine").await;
+    forge.stage.start_operator();
+    let is_back = |map: Option<&ConfigMap>| map.is_some_and(|map| map.data.as_ref().unwrap()["a"] == "1");
+    forge.until_map("one", is_back).await;
+    forge.maps().delete("two", &kube::api::DeleteParams::default()).await.unwrap();
+    forge.until_map("two", is_back).await;
+    let status = forge.failed(&bad).await;
+    assert_eq!(status.applied.unwrap().id, first);
+
+    // Another path, and the commit is not what was applied: nothing is set back to it.
+    forge.stage.kill_operator();
+    forge.patch(json!({"spec": {"source": {"git": {"path": "/elsewhere"}}}})).await;
+    change(&forge, "mine").await;
+    forge.stage.start_operator();
+    let said = |status: &landfall::api::source::SourceStatus| {
+        status.waiting_for.as_deref().unwrap_or_default().contains("what somebody else changes stays meanwhile")
+    };
+    forge.until("what is not compared", |_, status| said(status)).await;
+    assert_eq!(forge.value("one").await.as_deref(), Some("mine"));
+
+    // The repository does not give it any more, and the mirror is lost.
+    forge.patch(json!({"spec": {"source": {"git": {"path": "/"}}}})).await;
+    forge.until_map("one", is_back).await;
+    forge.stage.kill_operator();
+    forge.stage.lose_data();
+    let repository = &forge.server.repository;
+    repository.git(&["update-ref", "-d", "refs/heads/main"], b"");
+    forge.commit("worse", &[("bad.yaml", BROKEN)]);
+    repository.git(&["gc", "--quiet", "--prune=now"], b"");
+    forge.stage.start_operator();
+    let status = forge.until("what is lost", |_, status| said(status)).await;
+    let waits = status.waiting_for.unwrap();
+    assert!(waits.contains(&format!("the repository has no commit {} any more", &first[..7])), "{waits}");
+    let note = event(&forge, "DriftNotCompared").await;
+    assert!(note.contains(&first[..7]), "{note}");
+
+    let good = forge.commit("good", &[("one.yaml", &map("one", "3"))]);
+    let status = forge.in_force(&good).await;
+    assert_eq!((status.waiting_for, forge.value("one").await.as_deref()), (None, Some("3")));
     forge.end().await;
 }

@@ -16,6 +16,7 @@ mod reverted;
 mod rollouts;
 mod submodules;
 mod trust;
+mod unwatched;
 mod values;
 mod webhooks;
 

@@ -44,6 +44,8 @@ pub struct Stage {
     operator: Option<Child>,
     other: Option<Child>,
     pub log: PathBuf,
+    /// The kubeconfig of operators that are started; none for the one of the tests, which may do everything.
+    pub kubeconfig: Option<PathBuf>,
 }
 
 impl Stage {
@@ -61,7 +63,7 @@ impl Stage {
         let init = Command::new(env!("CARGO_BIN_EXE_landfall")).args(["init", &world.namespace]).output().unwrap();
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
         let log = std::env::temp_dir().join(format!("{}.log", world.namespace));
-        Self { world, operator: None, other: None, log }
+        Self { world, operator: None, other: None, log, kubeconfig: None }
     }
 
     /// Starts the operator. Its log goes to a file whose name a failed test prints.
@@ -79,20 +81,34 @@ impl Stage {
     fn spawn_operator(&self, lease: &str) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(&self.log).unwrap();
         let namespace = &self.world.namespace;
-        Command::new(env!("CARGO_BIN_EXE_landfall"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        if let Some(kubeconfig) = &self.kubeconfig {
+            command.env("KUBECONFIG", kubeconfig);
+        }
+        command
             .args(["operator", "--listen", "127.0.0.1:0", "--lease-name", lease, "--identity", "operator-0"])
             .args(["--lease-namespace", namespace, "--watch-namespace", namespace, "--log-format", "text"])
             .arg("--local-repositories")
             .arg("--renderers")
             .arg(renderers())
             .arg("--data-dir")
-            .arg(std::env::temp_dir().join(format!("landfall-{namespace}-{lease}")))
+            .arg(self.data(lease))
             .env("RUST_LOG", "info,landfall=debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap()
+    }
+
+    fn data(&self, lease: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("landfall-{}-{lease}", self.world.namespace))
+    }
+
+    /// Removes what the operator that was killed kept on its disk, as with a pod that is made anew.
+    pub fn lose_data(&self) {
+        assert!(self.operator.is_none(), "there is an operator");
+        std::fs::remove_dir_all(self.data("operator")).unwrap();
     }
 
     /// Kills the operator, as a broken node would.

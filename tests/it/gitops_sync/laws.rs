@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use landfall::{
-    api::source::{SourceStatus, SyncResult},
+    api::source::{DriftPolicy, SourceStatus, SyncResult},
     gitops::{
         object::{Id, Manifest},
         sync::{Action, Drops, Found, Health, Step, Tip},
@@ -24,6 +24,8 @@ pub struct Laws {
     began_for: Option<String>,
     /// How many actions were begun.
     pub begun: usize,
+    /// How many of them read again what is in force.
+    pub recalls: usize,
 }
 
 fn holds(world: &World, (holds, law): (bool, &str)) {
@@ -124,6 +126,14 @@ impl Laws {
         world.laws.begun += 1;
         holds(world, (!world.source.suspend, "something is begun while it is suspended"));
         match action {
+            Action::Recall => {
+                let ignores = world.source.drift == DriftPolicy::Ignore;
+                holds(world, (!ignores && world.process.loaded.is_none(), "a commit is read again for nothing"));
+                let commit = &world.process.state.target.commit;
+                let is_applied = world.status.applied.as_ref().is_some_and(|applied| applied.id == *commit);
+                holds(world, (is_applied, "a commit is read again that is not in force"));
+                world.laws.recalls += 1;
+            }
             Action::Prepare => {
                 let looked = world.process.looked_for == world.request;
                 world.laws.began_for = if looked { world.request.clone() } else { None };
@@ -145,11 +155,18 @@ impl Laws {
         holds(world, (inventory.get(&manifest.id).is_some(), "an object is written that is in no inventory"));
         let commit = world.status.applied.as_ref().map(|commit| commit.id.clone()).unwrap_or_default();
         let content = &world.commits[&commit];
-        let fine = matches!(content.verdict, Verdict::Fine | Verdict::RefusedLate);
+        // What was in force before is so whatever would become of the rest of the commit.
+        let fine = matches!(content.verdict, Verdict::Fine | Verdict::RefusedLate) || inventory.has(manifest);
         holds(world, (fine && content.manifests().contains(manifest), "what is written is not in the commit in force"));
         let theirs = world.cluster.get(&manifest.id).is_some_and(|live| live.owner == Owner::Somebody);
         holds(world, (!theirs, "an object of somebody else's is written"));
         world.laws.forgotten.remove(&manifest.id);
+    }
+
+    /// Nothing is corrected against a commit that is not applied.
+    pub fn at_a_correction(world: &World, commit: &str) {
+        let is_applied = world.status.applied.as_ref().is_some_and(|applied| applied.id == commit);
+        holds(world, (is_applied, "something is set back to a commit that is not in force"));
     }
 
     pub fn at_a_deletion(world: &World, work: &Work, id: &Id) {

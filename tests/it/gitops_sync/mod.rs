@@ -4,6 +4,7 @@
 
 mod laws;
 mod random;
+mod recall;
 mod undo;
 mod work;
 mod world;
@@ -202,6 +203,21 @@ fn a_source_that_is_suspended_in_the_middle_ends_its_writes_and_goes_on_later() 
     world.edit(|world| world.source.suspend = false);
     world.until("in force", |world| world.is_in_force(&second));
     assert!(is_as(&world, &next));
+}
+
+#[test]
+fn what_the_settings_forbid_now_is_not_done_although_the_repository_does_not_answer() {
+    let mut world = in_force(&[("a0", "1"), ("b0", "1")]);
+    let second = world.push(Content { healthy_after: Some(20_000), ..content(&[("a0", "2")]) });
+    world.until("waiting", |world| world.status.phase == Some(SourcePhase::Verifying));
+    world.silent = true;
+    world.edit(|world| world.source.prune = false);
+    (0..200).for_each(|_| world.tick());
+    assert_eq!(results(&world)[0], ("c2", SyncResult::Superseded));
+    assert!(world.cluster.contains_key(&id("b0")));
+    world.silent = false;
+    world.until("in force", |world| world.is_in_force(&second));
+    assert!(world.cluster.contains_key(&id("b0")));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use landfall::{
         object::{Id, Manifest},
         plan::{Terms, plan},
         stage::{prune_stages, stages},
-        sync::{Action, Applied, Corrected, Found, Health, Prepared},
+        sync::{Action, Applied, Corrected, Found, Health, Prepared, Recalled},
     },
 };
 use serde_json::json;
@@ -111,7 +111,25 @@ impl World {
             Action::Prepare => Some(self.prepare(work)),
             Action::Check => Some(self.check()),
             Action::Look => Some(self.health()),
+            Action::Recall => Some(self.recall(work)),
         }
+    }
+
+    /// Reads what is in force, as it reads now. Only what is known to be in force is compared later.
+    fn recall(&mut self, work: &Work) -> Found {
+        let content = self.commits[&work.commit].clone();
+        if self.gone.contains(&work.commit) {
+            return Found::Unreached(trouble(ConditionReason::FetchFailed));
+        }
+        if content.verdict == Verdict::Unreadable {
+            return Found::Refused(ConditionReason::RenderFailed, vec![failure("a file")]);
+        }
+        let inventory = self.status.inventory.as_ref().map(read).unwrap_or_default();
+        let (manifests, others): (Vec<_>, Vec<_>) =
+            content.manifests().into_iter().partition(|manifest| inventory.has(manifest));
+        let recalled = Recalled { digest: digest_of(&content, &work.settings), others: others.len() };
+        self.process.fresh = Loaded { commit: work.commit.clone(), content, manifests, ..Loaded::default() };
+        Found::Recalled(recalled)
     }
 
     fn prepare(&mut self, work: &Work) -> Found {
@@ -135,7 +153,7 @@ impl World {
             unchanged: plan.unchanged.len(),
             prunes: plan.prune.len(),
         };
-        self.process.fresh = Loaded { content, manifests, plan, inventory };
+        self.process.fresh = Loaded { commit: work.commit.clone(), content, manifests, plan, inventory };
         Found::Prepared(Box::new(prepared))
     }
 
@@ -250,6 +268,7 @@ impl World {
             let drift = Drift { object: id.to_string(), manager: None, message: "different".into() };
             work.corrected.drift.push(drift);
         } else {
+            Laws::at_a_correction(self, &loaded.commit);
             self.put(manifest, loaded.content.healthy_after.map(|after| self.now + after));
         }
         None

@@ -16,7 +16,7 @@ use landfall::{
         object::{Id, Manifest, digest},
         plan::Plan,
         revert::{NOTHING_DIFFERS, Pushed, Setback, TIP_MOVED},
-        sync::{Drops, Found, InForce, Pushes, Seen, Stage, State, Step, Suspects, Tip, Trouble, step},
+        sync::{Drops, Found, InForce, Known, Pushes, Seen, Stage, State, Step, Suspects, Tip, Trouble, step},
     },
     simulation::random::Random,
 };
@@ -97,6 +97,7 @@ pub struct Live {
 /// A commit that was read, with what is to be done.
 #[derive(Debug, Clone, Default)]
 pub struct Loaded {
+    pub commit: String,
     pub content: Content,
     pub manifests: Vec<Manifest>,
     pub plan: Plan,
@@ -145,6 +146,8 @@ pub struct World {
     pub commits: BTreeMap<String, Content>,
     pub tip: String,
     pub silent: bool,
+    /// Commits that the repository does not give any more.
+    pub gone: BTreeSet<String>,
     /// Branches but the one that is followed.
     pub branches: BTreeMap<String, String>,
     /// What each revert in the repository undoes.
@@ -174,6 +177,7 @@ impl World {
             commits: BTreeMap::new(),
             tip: String::new(),
             silent: false,
+            gone: BTreeSet::new(),
             branches: BTreeMap::new(),
             reverts: BTreeMap::new(),
             refusal: None,
@@ -286,6 +290,7 @@ impl World {
             settings: &settings,
             request: request.as_deref(),
             blocked: self.blocked.then(|| trouble(ConditionReason::DependencyNotReady)),
+            known: if self.process.loaded.is_some() { Known::InForce } else { Known::Nothing },
             suspects,
             found: found.clone(),
             pushed: pushed.clone(),
