@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::api::{GetParams, ListParams};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
     bring::Bringer,
@@ -28,14 +29,15 @@ struct Narrow {
     namespace: Option<String>,
     uid: Option<String>,
     resource_version: Option<String>,
+    generation: Option<i64>,
     labels: Option<BTreeMap<String, String>>,
     managed_fields: Option<Vec<ManagedFieldsEntry>>,
 }
 
 impl From<Glimpse> for ObjectMeta {
     fn from(Glimpse { metadata }: Glimpse) -> Self {
-        let Narrow { name, namespace, uid, resource_version, labels, managed_fields } = metadata;
-        Self { name, namespace, uid, resource_version, labels, managed_fields, ..Self::default() }
+        let Narrow { name, namespace, uid, resource_version, generation, labels, managed_fields } = metadata;
+        Self { name, namespace, uid, resource_version, generation, labels, managed_fields, ..Self::default() }
     }
 }
 
@@ -44,8 +46,8 @@ impl From<Glimpse> for ObjectMeta {
 struct Page {
     #[serde(default)]
     metadata: PageMeta,
-    #[serde(default)]
-    items: Vec<Glimpse>,
+    /// An API server has null for none.
+    items: Option<Vec<Glimpse>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -58,7 +60,7 @@ impl Writer {
     async fn metadata(&self, who: &Account, place: &Place) -> Result<Option<Glimpse>, CallError> {
         let path = self.path(place).await?;
         match self.send(who, path.get_metadata(&place.name, &GetParams::default())).await {
-            Ok(found) => Ok(Some(found)),
+            Ok(found) => narrow(found).map(Some),
             Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(error),
         }
@@ -66,8 +68,13 @@ impl Writer {
 
     async fn page_of_metadata(&self, who: &Account, place: &Place, how: &ListParams) -> Result<Page, CallError> {
         let path = self.path(place).await?;
-        self.send(who, path.list_metadata(how)).await
+        narrow(self.send(who, path.list_metadata(how)).await?)
     }
+}
+
+/// Of an answer, what is kept. The client would log the whole of what it cannot read, annotations and all.
+fn narrow<T: DeserializeOwned>(answer: Value) -> Result<T, CallError> {
+    serde_json::from_value(answer).map_err(|error| CallError::from(kube::Error::SerdeError(error)))
 }
 
 impl Bringer {
@@ -85,7 +92,7 @@ impl Bringer {
         let mut found = Vec::new();
         for _ in 0..PAGES_MAX {
             let page = self.often(|| async { self.writer().page_of_metadata(who, place, &how).await }).await?;
-            found.extend(page.items.into_iter().map(ObjectMeta::from));
+            found.extend(page.items.into_iter().flatten().map(ObjectMeta::from));
             match page.metadata.next {
                 Some(next) if !next.is_empty() => how.continue_token = Some(next),
                 _ => return Ok(found),

@@ -74,6 +74,20 @@ async fn a_list_has_all_pages_as_the_account_and_nothing_but_metadata() {
     }
 }
 
+/// So says a real one.
+#[tokio::test]
+async fn a_list_of_nothing_may_be_null() {
+    let (bringer, _) = bringer(|_| {
+        let kind = "PartialObjectMetadataList";
+        (
+            200,
+            json!({"kind": kind, "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": "9"}, "items": null}),
+        )
+    });
+    let all = Place::named("v1", "Secret", "shop", "");
+    assert_eq!(bringer.list_metadata(&account(), &all, ALL).await.unwrap(), []);
+}
+
 #[tokio::test]
 async fn a_single_object_is_there_or_not_or_may_not_be_read() {
     let place = |name| Place::named("v1", "Secret", "shop", name);

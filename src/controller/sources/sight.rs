@@ -21,9 +21,11 @@ pub struct Sight {
     pub scaled: bool,
     /// Whether somebody may have changed what the source wrote.
     pub suspect: bool,
-    /// The fields that are the source's, as a hash: whoever removes one leaves no other trace.
+    /// Whether its version is counted by what controllers report too: kinds without a generation, as Secrets, have no such reports.
+    has_reports: bool,
+    /// The fields that are the source's, as a hash: whoever removes one leaves no time.
     own: u64,
-    /// Whether one of them was taken away since the source wrote.
+    /// Whether something may have been taken away since the source wrote.
     lost: bool,
     /// The number of the operator's own write; 0 where it has written nothing.
     pub written: u64,
@@ -38,6 +40,7 @@ impl Sight {
             version: meta.resource_version.clone().unwrap_or_default(),
             scaled: is_scaled(entries),
             suspect: is_suspect(entries),
+            has_reports: meta.generation.is_some(),
             own: own(entries),
             ..Self::default()
         }
@@ -60,11 +63,12 @@ impl Sight {
         (&self.uid, &self.version) == (&other.uid, &other.version)
     }
 
-    /// The same, after this was seen before.
+    /// The same, after another version was seen before. Of a Secret from `stringData` the source owns no field, so that
+    /// only its version tells.
     #[must_use]
     pub fn after(self, before: Option<&Self>) -> Self {
         let before = before.filter(|before| before.uid == self.uid);
-        let lost = before.is_some_and(|before| before.lost || before.own != self.own);
+        let lost = before.is_some_and(|before| before.lost || before.own != self.own || !self.has_reports);
         Self { lost, suspect: self.suspect || lost, ..self }
     }
 }
@@ -125,7 +129,7 @@ mod tests {
         let own = json!({"manager": SOURCE_FIELD_MANAGER, "operation": "Apply", "time": "2026-01-01T00:00:05Z", "fieldsV1": {"f:data": data}});
         let other = other.map(|time| json!({"manager": "kubectl", "operation": "Update", "time": time}));
         let entries: Vec<Value> = [Some(own), other].into_iter().flatten().collect();
-        json!({"name": "one", "uid": "u", "resourceVersion": version, "managedFields": entries})
+        json!({"name": "one", "uid": "u", "resourceVersion": version, "generation": 1, "managedFields": entries})
     }
 
     fn sight(version: &str, fields: &[&str], other: Option<&str>) -> Sight {
@@ -162,6 +166,15 @@ mod tests {
         // Another object of the name was never the same.
         let another = Sight { uid: "v".to_owned(), ..sight("6", &["a"], None) };
         assert!(!another.after(Some(&before)).suspect);
+    }
+
+    #[test]
+    fn of_kinds_that_nobody_reports_on_another_version_is_suspicious() {
+        let mut plain = meta("2", &["a"], None);
+        plain["generation"] = Value::Null;
+        let plain = Sight::of(&serde_json::from_value(plain).unwrap());
+        assert!(!plain.suspect);
+        assert!(plain.after(Some(&written("1", &["a"]))).suspect);
     }
 
     #[test]

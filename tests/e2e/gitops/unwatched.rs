@@ -62,7 +62,7 @@ async fn forge(test: &str) -> Forge {
     bindings.create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
     let request: TokenRequest = serde_json::from_value(json!({"spec": {"audiences": []}})).unwrap();
     let answer = accounts.create_token_request("operator", &PostParams::default(), &request).await.unwrap();
-    stage.kubeconfig = Some(kubeconfig(&namespace, &answer.status.unwrap().token));
+    stage.kubeconfig = Some(kubeconfig(&namespace, &answer.status.unwrap().token.unwrap()));
     stage.start_operator();
     let forge = Forge { stage, server: Server::start(test) };
     forge.secret().await;
@@ -134,6 +134,7 @@ async fn leave(forge: &Forge, verbs: &[&str]) {
             resources.retain(|resource| resource != "secrets");
         }
     }
+    role.rules.get_or_insert_default().retain(|rule| rule.resources.as_ref().is_none_or(|named| !named.is_empty()));
     let rest = json!([
         {"apiGroups": [""], "resources": ["secrets"], "verbs": verbs},
         {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["git"], "verbs": ["get"]},
