@@ -21,8 +21,8 @@ pub struct Sight {
     pub scaled: bool,
     /// Whether somebody may have changed what the source wrote.
     pub suspect: bool,
-    /// Whether its version is counted by what controllers report too: kinds without a generation, as Secrets, have no such reports.
-    has_reports: bool,
+    /// How often its spec changed. Kinds without that, as Secrets, have no status either: another version is another content.
+    generation: Option<i64>,
     /// The fields that are the source's, as a hash: whoever removes one leaves no time.
     own: u64,
     /// Whether something may have been taken away since the source wrote.
@@ -40,7 +40,7 @@ impl Sight {
             version: meta.resource_version.clone().unwrap_or_default(),
             scaled: is_scaled(entries),
             suspect: is_suspect(entries),
-            has_reports: meta.generation.is_some(),
+            generation: meta.generation,
             own: own(entries),
             ..Self::default()
         }
@@ -68,7 +68,7 @@ impl Sight {
     #[must_use]
     pub fn after(self, before: Option<&Self>) -> Self {
         let before = before.filter(|before| before.uid == self.uid);
-        let lost = before.is_some_and(|before| before.lost || before.own != self.own || !self.has_reports);
+        let lost = before.is_some_and(|before| before.lost || before.own != self.own || self.generation.is_none());
         Self { lost, suspect: self.suspect || lost, ..self }
     }
 }
