@@ -58,7 +58,7 @@ YAML
 }
 
 mkdir "$work/server" "$work/tree"
-hack/repository "$work/server" 127.0.0.1 39443 localhost >/dev/null 2>"$work/server.log" &
+hack/repository "$work/server" 127.0.0.2 39443 localhost >/dev/null 2>"$work/server.log" &
 server=$!
 while [ ! -e "$work/server/ready" ]; do kill -0 "$server"; sleep 0.1; done
 git -C "$work/tree" init --quiet --initial-branch=main
@@ -94,7 +94,7 @@ metadata: {name: $1}
 spec:
   environment: bench
   source:
-    git: {url: 'https://localhost:39443/shop.git', path: $2, interval: 1m, secretRef: {name: git}}
+    git: {url: 'https://127.0.0.2:39443/shop.git', path: $2, interval: 1m, secretRef: {name: git}}
     prune: true
 ---
 YAML
