@@ -15,7 +15,7 @@ use landfall::{
         brought::Content,
         render::{Source, render},
     },
-    rollout::{aim, record::Record},
+    rollout::{aim, record::Record, words::hexadecimal},
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -293,7 +293,7 @@ fn from_repository(cluster: &FakeCluster, version: &str, manifests: &str) {
         json!({"git": {"url": "https://git.example.test/shop.git", "tag": "v2", "path": "/shop"}});
     let read = file("shop/web.yaml", manifests.as_bytes(), &Settings::default()).unwrap();
     let kept = serde_json::to_vec(&Content::new("spec".to_owned(), "c0ffee".to_owned(), &read)).unwrap();
-    let digest: String = Sha256::digest(&kept).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hexadecimal(&Sha256::digest(&kept), 64);
     package["status"] = json!({"phase": "Ready", "commit": "c0ffee", "checksum": digest});
     cluster.put(&format!("{OURS}/packages/shop-{version}"), package);
     let mut packer = GzEncoder::new(Vec::new(), Compression::default());
