@@ -286,12 +286,16 @@ fn a_plan_of_nothing_says_so() {
     assert_eq!((code, err.as_str()), (1, "error: there is no deployments.landfall.dev shop in namespace shop\n"));
 }
 
-/// A Package whose manifests are in a repository, and what its operator kept of them: a Secret, and the digest of that.
-fn from_repository(cluster: &FakeCluster, version: &str, manifests: &str) {
+/// A Package whose manifests are in a repository, the first of this kind, and what its operator kept of them: a Secret, and the digest
+/// of that.
+fn from_repository(cluster: &FakeCluster, version: &str, kind: &str) {
     let mut package = package(version);
+    let mut manifests = package["spec"]["workload"]["manifests"].take();
+    manifests[0]["kind"] = json!(kind);
+    let manifests: Vec<String> = manifests.as_array().unwrap().iter().map(Value::to_string).collect();
     package["spec"]["workload"] =
         json!({"git": {"url": "https://git.example.test/shop.git", "tag": "v2", "path": "/shop"}});
-    let read = file("shop/web.yaml", manifests.as_bytes(), &Settings::default()).unwrap();
+    let read = file("shop/web.yaml", manifests.join("\n---\n").as_bytes(), &Settings::default()).unwrap();
     let kept = serde_json::to_vec(&Content::new("spec".to_owned(), "c0ffee".to_owned(), &read)).unwrap();
     let digest = hexadecimal(&Sha256::digest(&kept), 64);
     package["status"] = json!({"phase": "Ready", "commit": "c0ffee", "checksum": digest});
@@ -314,32 +318,13 @@ fn from_repository(cluster: &FakeCluster, version: &str, manifests: &str) {
 #[test]
 fn a_plan_of_a_package_from_a_repository_rests_on_what_was_kept_of_it() {
     let cluster = running("plan-repository");
-    let manifests = |kind: &str| {
-        format!(
-            "apiVersion: apps/v1
-kind: {kind}
-metadata: {{name: web}}
-spec:
-  replicas: 3
-  selector: {{matchLabels: {{app: web}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec: {{containers: [{{name: web, image: shop:2}}]}}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: web}}
-spec: {{selector: {{app: web}}, ports: [{{port: 80}}]}}
-"
-        )
-    };
-    from_repository(&cluster, "2.0.0", &manifests("Deployment"));
+    from_repository(&cluster, "2.0.0", "Deployment");
     let (code, plan) = plan_json(&cluster, &["--version", "2.0.0", "--detailed-exitcode"]);
     assert_eq!((code, &plan["problems"], &plan["wanted"]["version"]), (3, &json!([]), &json!("2.0.0")), "{plan}");
     assert_eq!((&plan["actions"][0]["action"], &plan["differs"]), (&json!("Create"), &json!(true)));
 
     // What a Deployment could not release is said with the place in the repository.
-    from_repository(&cluster, "3.0.0", &manifests("StatefulSet"));
+    from_repository(&cluster, "3.0.0", "StatefulSet");
     let (code, plan) = plan_json(&cluster, &["--version", "3.0.0"]);
     let message = plan["problems"][0]["message"].as_str().unwrap_or_default();
     assert!(code == 1 && message.contains("shop/web.yaml:1: kind: StatefulSet"), "{plan}");

@@ -2,20 +2,19 @@
 
 use std::process::{Child, Command, Stdio};
 
-use futures::StreamExt;
-use k8s_openapi::api::{
-    core::v1::{Namespace, ServiceAccount},
-    events::v1::Event,
-};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams},
-    runtime::{WatchStreamExt, wait::await_condition, watcher},
+    runtime::wait::await_condition,
 };
 use landfall::api::profile::Profile;
 use serde_json::json;
 
-use super::forge::{Forge, PROFILE, map};
+use super::{
+    drift::event,
+    forge::{Forge, PROFILE, map},
+};
 use crate::{git::server::Server, stage::Stage, world::World};
 
 const DELETE: &str = "prune: true, deletionPolicy: Delete";
@@ -74,10 +73,7 @@ async fn without_it_they_stay_and_so_they_do_when_the_source_or_the_policy_is_re
         })
         .await;
     assert_eq!(forge.value("one").await.as_deref(), Some("1"));
-    let config = watcher::Config::default().fields("reason=SourceRemoved");
-    let mut events = watcher(forge.stage.world.api::<Event>(), config).applied_objects().boxed();
-    let told = forge.stage.world.patiently("the event", events.next()).await;
-    let note = told.expect("events go on").unwrap().note.unwrap_or_default();
+    let note = event(&forge, "SourceRemoved").await;
     assert!(note.contains("its 1 objects stay"), "{note}");
     delete(&forge).await;
     is_gone(&forge).await;
