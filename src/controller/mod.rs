@@ -257,9 +257,8 @@ fn programs(config: &Config) -> (Renderers, Verifier) {
     }
     // Where it cannot be told, programs are said to be impossible when one is wanted.
     let own = std::env::current_exe().unwrap_or_default();
-    let verifying = Programs::new(own.clone(), config.renderers.clone(), config.scratch.clone());
-    let renderers = Renderers::new(own, config.renderers.clone(), config.scratch.clone());
-    (renderers, Verifier::new(verifying))
+    let programs = || Programs::new(own.clone(), config.renderers.clone(), config.scratch.clone());
+    (Renderers::new(programs()), Verifier::new(programs()))
 }
 
 /// The listener comes before the first call to the cluster, so that probes are answered from the start.

@@ -1,10 +1,6 @@
 //! The programs that make manifests.
 
-use std::{
-    collections::HashMap,
-    ffi::{OsStr, OsString},
-    path::PathBuf,
-};
+use std::{collections::HashMap, ffi::OsString};
 
 use tokio::sync::Mutex;
 
@@ -27,22 +23,8 @@ pub struct Renderers {
 }
 
 impl Renderers {
-    /// The programs of an operator, in a directory. `own` is this program, and `scratch` where directories for runs are made.
-    pub fn new(own: PathBuf, directory: PathBuf, scratch: PathBuf) -> Self {
-        Self::of(Programs::new(own, directory, scratch))
-    }
-
-    /// The programs in a directory that somebody named.
-    pub fn named(own: PathBuf, directory: PathBuf, scratch: PathBuf) -> Self {
-        Self::of(Programs::named(own, directory, scratch))
-    }
-
-    /// The programs in a PATH.
-    pub fn in_path(own: PathBuf, path: &OsStr, scratch: PathBuf) -> Self {
-        Self::of(Programs::in_path(own, path, scratch))
-    }
-
-    fn of(programs: Programs) -> Self {
+    /// With the programs of an operator, or of somebody who calls a command.
+    pub fn new(programs: Programs) -> Self {
         Self { programs, known: Mutex::default() }
     }
 

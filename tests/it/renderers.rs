@@ -1,15 +1,22 @@
 //! What renderers run in, and what is said where there are none.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use landfall::{
     gitops::renderer::Program,
     program::{
-        run::RunError,
+        run::{Programs, RunError},
         scratch::{Scratch, clear},
     },
     renderer::programs::Renderers,
 };
+
+fn renderers(programs: &Path, scratch: PathBuf) -> Renderers {
+    Renderers::new(Programs::new(PathBuf::from(env!("CARGO_BIN_EXE_landfall")), programs.to_owned(), scratch))
+}
 
 fn directory(name: &str) -> PathBuf {
     let directory = std::env::temp_dir().join(format!("landfall-{name}-{}", std::process::id()));
@@ -42,7 +49,7 @@ fn a_scratch_directory_has_its_files_and_goes_with_its_run() {
 #[tokio::test]
 async fn a_program_that_is_not_there_is_named_with_the_remedy() {
     let programs = directory("no-programs");
-    let renderers = Renderers::new(PathBuf::from(env!("CARGO_BIN_EXE_landfall")), programs.clone(), directory("none"));
+    let renderers = renderers(&programs, directory("none"));
     let run = renderers.run(Program::Helm, Vec::new(), Vec::new()).await;
     for error in [renderers.identity(Program::Helm).await.unwrap_err(), run.unwrap_err()] {
         assert!(matches!(&error, RunError::Absent { tool, .. } if tool.file == "helm"), "{error:?}");
@@ -55,7 +62,7 @@ async fn a_program_that_is_not_there_is_named_with_the_remedy() {
 async fn a_program_that_changes_is_another_one_to_another_operator_and_what_cannot_be_started_is_said() {
     let (programs, scratch) = (directory("programs"), directory("runs"));
     fs::create_dir_all(&programs).unwrap();
-    let new = || Renderers::new(PathBuf::from(env!("CARGO_BIN_EXE_landfall")), programs.clone(), scratch.clone());
+    let new = || renderers(&programs, scratch.clone());
     fs::write(programs.join("kustomize"), "one").unwrap();
     let first = new().identity(Program::Kustomize).await.unwrap();
     fs::write(programs.join("kustomize"), "two").unwrap();

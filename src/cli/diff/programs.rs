@@ -10,6 +10,7 @@ use crate::{
     cli::terminal::note,
     cluster::capabilities::Asked,
     gitops::renderer::version,
+    program::run,
     renderer::{manifests::Tools, programs::Renderers},
 };
 
@@ -30,11 +31,11 @@ impl Programs {
         let own = env::current_exe().context("this program does not find itself")?;
         let scratch = tempfile::tempdir().context("there is no place for renderers")?;
         let place = scratch.path().join("renderers");
-        let renderers = match directory {
-            Some(directory) => Renderers::named(own, directory, place),
-            None => Renderers::in_path(own, &env::var_os("PATH").unwrap_or_default(), place),
+        let programs = match directory {
+            Some(directory) => run::Programs::named(own, directory, place),
+            None => run::Programs::in_path(own, &env::var_os("PATH").unwrap_or_default(), place),
         };
-        Ok(Self { renderers, capabilities: Asked::default(), _scratch: scratch })
+        Ok(Self { renderers: Renderers::new(programs), capabilities: Asked::default(), _scratch: scratch })
     }
 
     /// What manifests are made with. Charts are told of the cluster what the caller sees of it.
