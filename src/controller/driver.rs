@@ -16,7 +16,9 @@ use super::{
     background::Workplace,
     hooks::Reception,
     operator::Operator,
-    packages, profiles,
+    packages,
+    pause::jittered,
+    profiles,
     queue::{Queue, Schedule},
     reconcile,
 };
@@ -194,8 +196,7 @@ async fn look(operator: &Arc<Operator>, key: &Key, kind: Kind) -> Outcome {
 /// The pause after so many failures in a row, longer each time, ±20 %.
 fn pause(times: u32) -> Duration {
     let (first, longest) = BACKOFF;
-    let plain = first.saturating_mul(2_u32.saturating_pow(times.min(16))).min(longest);
-    plain.mul_f64(0.8 + fastrand::f64() * 0.4)
+    jittered(first.saturating_mul(2_u32.saturating_pow(times.min(16))).min(longest), 0.2)
 }
 
 impl Kind {

@@ -9,6 +9,7 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::pause::jittered;
 use crate::{
     cluster::lease::{
         Timing,
@@ -73,7 +74,7 @@ fn after_success(standing: &Standing, timing: Timing) -> Duration {
         Standing::Standby { until, .. } => {
             let vacant = Instant::from_std(*until).saturating_duration_since(Instant::now());
             // Replicas started together would otherwise look, and write, together for ever.
-            timing.look_every.mul_f64(0.8 + 0.4 * fastrand::f64()).min(vacant)
+            jittered(timing.look_every, 0.2).min(vacant)
         }
         Standing::Leader { .. } | Standing::Lost(_) => timing.renew_every,
     }

@@ -12,6 +12,7 @@ mod hooks;
 mod memory;
 mod operator;
 mod packages;
+mod pause;
 mod profiles;
 pub mod queue;
 mod reconcile;

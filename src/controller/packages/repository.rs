@@ -15,6 +15,7 @@ use crate::{
     controller::{
         background::Running,
         operator::Operator,
+        pause::jittered,
         sources::packaged::{Asked, Fault, Kept, bring},
     },
 };
@@ -174,7 +175,7 @@ fn pause(failures: u32, reason: ConditionReason) -> Duration {
     );
     let most = if secret { SECRET_PAUSE_MAX } else { PAUSE_MAX };
     let plain = PAUSE.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(10)));
-    plain.min(most).mul_f64(0.9 + fastrand::f64() * 0.2)
+    jittered(plain.min(most), 0.1)
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use super::{BLOCKED_PAUSE, invalid, work::unreached};
+use super::{BLOCKED_PAUSE, invalid, reading::Reading, work::unreached};
 use crate::{
     api::{
         condition::{ConditionReason, ConditionStatus, ConditionType},
@@ -39,9 +39,7 @@ const JUDGED_FOR: Duration = Duration::from_secs(5);
 /// What was seen last of objects that are no Profiles.
 pub struct Known {
     of: Vec<SourceDependency>,
-    /// The request by annotation that they were looked at for.
-    asked: Option<String>,
-    read: Instant,
+    read: Reading,
     missing: Option<Trouble>,
 }
 
@@ -49,7 +47,7 @@ impl Known {
     fn is_fresh(&self, asked: Option<&str>) -> bool {
         // A moment less than after which it is looked at again.
         let fresh = if self.missing.is_some() { BLOCKED_PAUSE.mul_f64(0.8) } else { FRESH };
-        self.asked.as_deref() == asked && self.read.elapsed() < fresh
+        self.read.is_fresh(asked, fresh)
     }
 }
 
@@ -77,8 +75,7 @@ pub async fn missing(
         (Some(Trouble { reason: ConditionReason::NoAnswer, .. }), Some(last)) => last,
         (missing, _) => missing,
     };
-    let asked = asked.map(ToOwned::to_owned);
-    *known = Some(Known { of: source.depends_on.clone(), asked, read: Instant::now(), missing: missing.clone() });
+    *known = Some(Known { of: source.depends_on.clone(), read: Reading::now(asked), missing: missing.clone() });
     missing
 }
 

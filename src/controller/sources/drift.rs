@@ -53,8 +53,12 @@ impl Spot {
 
     /// Whether this is where an object is.
     pub fn has(&self, id: &Id) -> bool {
-        let of_kind = id.api_version == self.api_version && id.kind == self.kind;
-        of_kind && (self.namespace.is_none() || self.namespace == id.namespace)
+        self.is_around((&id.api_version, &id.kind), id.namespace.as_ref())
+    }
+
+    fn is_around(&self, (api_version, kind): (&str, &str), namespace: Option<&String>) -> bool {
+        let of_kind = (&*self.api_version, &*self.kind) == (api_version, kind);
+        of_kind && (self.namespace.is_none() || self.namespace.as_ref() == namespace)
     }
 }
 
@@ -132,11 +136,7 @@ impl View {
         if !self.listed.remove(spot) {
             return Vec::new();
         }
-        let is_there = |one: &Spot| {
-            one.api_version == spot.api_version
-                && one.kind == spot.kind
-                && (spot.namespace.is_none() || one.namespace == spot.namespace)
-        };
+        let is_there = |one: &Spot| spot.is_around((&one.api_version, &one.kind), one.namespace.as_ref());
         let relies = |(key, objects): (&Key, &Objects)| objects.spots.iter().any(is_there).then(|| key.clone());
         self.profiles.iter().filter_map(relies).collect()
     }

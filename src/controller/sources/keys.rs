@@ -1,11 +1,8 @@
 //! The keys to what SOPS encrypted, as they were read last.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use super::access::secret_data;
+use super::{access::secret_data, reading::Reading};
 use crate::{
     api::{
         condition::ConditionReason,
@@ -25,9 +22,7 @@ const FIELD: &str = "spec.source.decryption.secretRef";
 /// Keys as they were read.
 pub struct Keys {
     decryption: Decryption,
-    /// The request by annotation that they were read for.
-    asked: Option<String>,
-    read: Instant,
+    read: Reading,
     identities: Arc<Identities>,
 }
 
@@ -47,12 +42,11 @@ impl Keys {
         let known = known.filter(|known| known.decryption == *decryption);
         let again = |known: &Self, read| Self {
             decryption: decryption.clone(),
-            asked: asked.map(ToOwned::to_owned),
             read,
             identities: Arc::clone(&known.identities),
         };
-        if let Some(known) = known.filter(|known| known.asked.as_deref() == asked && known.read.elapsed() < FRESH) {
-            return Ok(Some(again(known, known.read)));
+        if let Some(known) = known.filter(|known| known.read.is_fresh(asked, FRESH)) {
+            return Ok(Some(again(known, known.read.clone())));
         }
         let name = &decryption.secret_ref.name;
         let data = match secret_data(operator, account, (&key.namespace, name), FIELD).await {
@@ -60,16 +54,15 @@ impl Keys {
             Err(trouble) => {
                 // What was read a moment ago is better than nothing.
                 let known = known.filter(|_| trouble.reason == ConditionReason::NoAnswer);
-                return known.map(|known| Some(again(known, Instant::now()))).ok_or(trouble);
+                return known.map(|known| Some(again(known, Reading::now(asked)))).ok_or(trouble);
             }
         };
         let identities = Identities::read(&data).map_err(|error| Trouble {
             reason: ConditionReason::AccessDenied,
             message: format!("{FIELD} {name}: {error}"),
         })?;
-        let asked = asked.map(ToOwned::to_owned);
         let identities = Arc::new(identities);
-        Ok(Some(Self { decryption: decryption.clone(), asked, read: Instant::now(), identities }))
+        Ok(Some(Self { decryption: decryption.clone(), read: Reading::now(asked), identities }))
     }
 
     /// Whom files may be encrypted for.

@@ -16,6 +16,7 @@ mod leave;
 pub mod packaged;
 mod poll;
 mod prepare;
+mod reading;
 mod recall;
 mod repositories;
 mod revert;

@@ -28,7 +28,7 @@ use crate::{
         call::CallError,
         write::{Account, Place},
     },
-    controller::background::Running,
+    controller::{background::Running, pause::jittered},
     engine::moment::Moment,
     gitops::{
         object::Id,
@@ -43,8 +43,8 @@ const GETS_MAX: usize = 200;
 /// How long an account that may neither list nor get is not asked again.
 const DENIED: Duration = Duration::from_mins(10);
 
-/// How much shorter and longer than the interval a pause may be.
-const JITTER: (f64, f64) = (0.9, 1.1);
+/// How much shorter and longer than the interval a pause may be, as a share of it.
+const JITTER: f64 = 0.1;
 
 /// The most kinds and namespaces of one Profile of which that is remembered.
 const DENIED_MAX: usize = 500;
@@ -78,13 +78,13 @@ impl Rounds {
         job: impl FnOnce() -> Job,
         every: Duration,
     ) -> Duration {
-        let next = jittered(every);
+        let next = jittered(every, JITTER);
         let Some((last, pause)) = self.last else {
             (self.last, self.asked) = (Some((now, next)), asked.map(ToOwned::to_owned));
             return next;
         };
         let is_asked = asked.is_some() && self.asked.as_deref() != asked;
-        let due = last.after(pause.min(every.mul_f64(JITTER.1)));
+        let due = last.after(pause.min(every.mul_f64(1.0 + JITTER)));
         if !is_asked && due > now {
             return Duration::from_millis(due.0.saturating_sub(now.0));
         }
@@ -111,10 +111,6 @@ impl Rounds {
             ended.store(true, Ordering::Release);
         }));
     }
-}
-
-fn jittered(every: Duration) -> Duration {
-    every.mul_f64(JITTER.0 + fastrand::f64() * (JITTER.1 - JITTER.0))
 }
 
 async fn round(job: &Job, memory: &Mutex<Memory>) {

@@ -16,6 +16,7 @@ use crate::{
     cluster::store::Key,
     controller::{
         background::{Background, Running},
+        pause::jittered,
         queue::Queue,
     },
     git::mirror::{Mirrors, Remote, Wanted},
@@ -259,5 +260,5 @@ fn take(repository: &Repository, tip: Tip, asked: Asked, profiles: &Queue) {
 fn pause(repository: &Repository, failures: u32) -> Duration {
     let interval = repository.lock().followers.values().map(|(interval, _)| *interval).min().unwrap_or(PAUSE_MAX);
     let plain = interval.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(10)));
-    plain.min(PAUSE_MAX.max(interval)).mul_f64(0.9 + fastrand::f64() * 0.2)
+    jittered(plain.min(PAUSE_MAX.max(interval)), 0.1)
 }

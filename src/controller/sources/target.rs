@@ -3,10 +3,7 @@
 //! Everything that is asked, written, watched and deleted of objects goes by a [`Target`]. What a Profile needs beside them
 //! (Secrets, values, its status and its inventory) is in its own cluster, whatever the target.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use kube::Client;
 use sha2::{Digest, Sha256};
@@ -15,6 +12,7 @@ use super::{
     access::secret_data,
     account_name,
     drift::{Outlook, Touched},
+    reading::Reading,
     work::unreached as here,
 };
 use crate::{
@@ -153,9 +151,7 @@ pub fn refused(key: &Key, profile: &Profile) -> Option<Trouble> {
 /// A kubeconfig as it was read, and what leads where it says.
 pub struct Known {
     secret: SecretKey,
-    /// The request by annotation that it was read for.
-    asked: Option<String>,
-    read: Instant,
+    read: Reading,
     /// The digest of the kubeconfig; none where it is not to be used.
     content: Option<String>,
     target: Target,
@@ -175,13 +171,10 @@ impl Known {
     ) -> Result<Option<Self>, (Option<Self>, Trouble)> {
         let Some(secret) = kubeconfig_of(profile) else { return Ok(None) };
         let known = known.filter(|known| known.secret == *secret);
-        let is_fresh = |known: &Self| {
-            known.content.is_some() && known.asked.as_deref() == asked && known.read.elapsed() < source.git.every()
-        };
+        let is_fresh = |known: &Self| known.content.is_some() && known.read.is_fresh(asked, source.git.every());
         if known.as_ref().is_some_and(is_fresh) {
             return Ok(known);
         }
-        let asked = asked.map(ToOwned::to_owned);
         let data = secret_data(operator, &account(key, profile), (&key.namespace, &secret.name), FIELD).await;
         let content = match data.and_then(|mut data| data.remove(&secret.key).ok_or_else(|| absent(key, secret))) {
             Ok(content) => content,
@@ -189,21 +182,21 @@ impl Known {
             Err(Trouble { reason: ConditionReason::NoAnswer, .. })
                 if known.as_ref().is_some_and(|known| known.content.is_some()) =>
             {
-                return Ok(known.map(|known| Self { asked, read: Instant::now(), ..known }));
+                return Ok(known.map(|known| Self { read: Reading::now(asked), ..known }));
             }
             Err(trouble) => return Err((known.map(|known| known.without(key, profile)), trouble)),
         };
         let digest = Some(hexadecimal(&Sha256::digest(&content), DIGITS));
         if let Some(same) = known.as_ref().filter(|known| known.content.is_some() && known.content == digest) {
             let (target, secret) = (same.target.clone(), secret.clone());
-            return Ok(Some(Self { secret, asked, read: Instant::now(), content: digest, target }));
+            return Ok(Some(Self { secret, read: Reading::now(asked), content: digest, target }));
         }
         match client(operator, &content) {
             Ok(client) => {
                 // What is wanted and seen there stays known; what watches it does so as somebody else from now on.
                 let touched = Arc::new(known.map_or_else(Touched::default, |known| known.target.touched.renewed()));
                 let target = Target::there(client, key, profile, touched);
-                let known = Self { secret: secret.clone(), asked, read: Instant::now(), content: digest, target };
+                let known = Self { secret: secret.clone(), read: Reading::now(asked), content: digest, target };
                 known.watch_again(operator, key);
                 Ok(Some(known))
             }
@@ -229,7 +222,7 @@ impl Known {
 
     /// When it is to be read again: nobody tells of it when it changes.
     pub fn due(&self, source: &Source) -> Duration {
-        source.git.every().saturating_sub(self.read.elapsed())
+        self.read.due(source.git.every())
     }
 }
 

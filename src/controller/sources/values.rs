@@ -1,11 +1,8 @@
 //! What objects of the namespace bring for `${NAME}`, as it was read last.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use super::reading::Reading;
 use crate::{
     api::{
         condition::ConditionReason,
@@ -25,9 +22,7 @@ use crate::{
 pub struct Known {
     from: Vec<ValuesFrom>,
     own: BTreeMap<String, String>,
-    /// The request by annotation that they were read for.
-    asked: Option<String>,
-    read: Instant,
+    read: Reading,
     values: Arc<Values>,
 }
 
@@ -44,7 +39,7 @@ impl Known {
     ) -> Result<Self, Trouble> {
         let from = &source.substitute_from;
         let known = known.filter(|known| known.from == *from && known.own == source.substitute);
-        let is_fresh = |known: &Self| known.asked.as_deref() == asked && known.read.elapsed() < source.git.every();
+        let is_fresh = |known: &Self| known.read.is_fresh(asked, source.git.every());
         let known = match known {
             Some(known) if from.is_empty() || is_fresh(&known) => return Ok(known),
             other => other,
@@ -55,14 +50,13 @@ impl Known {
                 let trouble = trouble(&error);
                 // What was read a moment ago is better than nothing.
                 let known = known.filter(|_| trouble.reason == ConditionReason::NoAnswer);
-                return known.map(|known| Self { read: Instant::now(), ..known }).ok_or(trouble);
+                return known.map(|known| Self { read: known.read.renewed(), ..known }).ok_or(trouble);
             }
         };
         let values = Values::of(&brought, &source.substitute)
             .map_err(|error| Trouble { reason: ConditionReason::InvalidSpec, message: error.to_string() })?;
-        let asked = asked.map(ToOwned::to_owned);
         let own = source.substitute.clone();
-        Ok(Self { from: from.clone(), own, asked, read: Instant::now(), values: Arc::new(values) })
+        Ok(Self { from: from.clone(), own, read: Reading::now(asked), values: Arc::new(values) })
     }
 
     /// The values.
@@ -72,7 +66,7 @@ impl Known {
 
     /// When they are to be read again: nobody tells of it when they change.
     pub fn due(&self, source: &Source) -> Option<Duration> {
-        (!self.from.is_empty()).then(|| source.git.every().saturating_sub(self.read.elapsed()))
+        (!self.from.is_empty()).then(|| self.read.due(source.git.every()))
     }
 }
 
