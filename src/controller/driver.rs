@@ -19,11 +19,11 @@ use super::{
     packages,
     pause::jittered,
     profiles,
-    queue::{Queue, Schedule},
+    queue::{Queue, Schedule, Turn},
     reconcile,
 };
 use crate::{
-    api::deployment::Deployment,
+    api::{command::Verb, deployment::Deployment},
     cluster::store::{
         Key, Part,
         table::Item,
@@ -102,13 +102,25 @@ fn changed(operator: &Operator, part: Part, key: Key) {
             operator.profiles.add(key);
         }
         Part::Deployments => {
-            if let Some(one) = operator.store.deployment(&key) {
+            let one = operator.store.deployment(&key);
+            if let Some(one) = &one {
                 operator.profiles.add_after(Key::new(&key.namespace, &one.spec.profile), profiles::DEBOUNCE);
             }
-            operator.rollouts.add(key);
+            operator.rollouts.add_in(one.map_or(Turn::First, |one| turn(&one)), key);
         }
-        _ => operator.rollouts.add(key),
+        // What a rollout consists of: a pod that is ready moves traffic.
+        _ => operator.rollouts.add_in(Turn::First, key),
     }
+}
+
+/// The turn of a Deployment that changed, or that is seen for the first time: a run under way, and what a person asks for, do not
+/// wait behind hundreds that are to begin.
+fn turn(deployment: &Deployment) -> Turn {
+    let phase = deployment.status.as_ref().and_then(|status| status.phase);
+    let under_way = phase.is_some_and(|phase| !phase.is_terminal());
+    let mut annotations = deployment.metadata.annotations.iter().flatten();
+    let commanded = annotations.any(|(name, _)| Verb::from_annotation(name).is_some());
+    if under_way || commanded { Turn::First } else { Turn::Usual }
 }
 
 /// Asks for a look at the Deployments beside an object that mean it.
@@ -130,7 +142,10 @@ fn listed(operator: &Operator) {
             "the cluster is in view"
         );
     }
-    operator.store.deployments().into_iter().for_each(|key| operator.rollouts.add(key));
+    for key in operator.store.deployments() {
+        let turn = operator.store.deployment(&key).map_or(Turn::Usual, |one| turn(&one));
+        operator.rollouts.add_in(turn, key);
+    }
     operator.store.package_names().into_iter().for_each(|key| operator.packages.add(key));
     operator.store.profiles().into_iter().for_each(|key| operator.profiles.add(key));
 }
@@ -144,7 +159,7 @@ enum Kind {
 }
 
 async fn work(operator: Arc<Operator>, queue: Queue, kind: Kind) {
-    let mut schedule = Schedule::new(queue.clone());
+    let mut schedule = Schedule::new(queue.clone(), kind.timed());
     let workers = Arc::new(Semaphore::new(WORKERS));
     // Looks end with whoever drives them: before the Lease is given back, nothing of this process may write any more.
     let mut looks = JoinSet::new();
@@ -200,6 +215,14 @@ fn pause(times: u32) -> Duration {
 }
 
 impl Kind {
+    /// The turn of what is due by time. Of a rollout that is the next step of a run.
+    const fn timed(self) -> Turn {
+        match self {
+            Self::Rollout => Turn::First,
+            Self::Package | Self::Profile => Turn::Usual,
+        }
+    }
+
     const fn word(self) -> &'static str {
         match self {
             Self::Rollout => "deployment",
@@ -216,5 +239,31 @@ impl Outcome {
             Self::Stale => "stale",
             Self::Failed(_) => "failed",
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::api::deployment_status::{DeploymentStatus, Phase};
+
+    fn deployment(phase: Option<Phase>, annotation: Option<&str>) -> Deployment {
+        let spec = serde_json::from_value(serde_json::json!({"package": {"name": "web"}, "profile": "production"}));
+        let mut deployment = Deployment::new("web", spec.unwrap());
+        deployment.status = phase.map(|phase| DeploymentStatus { phase: Some(phase), ..DeploymentStatus::default() });
+        deployment.metadata.annotations = annotation.map(|name| [(name.to_owned(), "now".to_owned())].into());
+        deployment
+    }
+
+    #[test]
+    fn runs_under_way_and_what_a_person_asks_for_come_first() {
+        assert_eq!(turn(&deployment(None, None)), Turn::Usual, "new");
+        assert_eq!(turn(&deployment(Some(Phase::Succeeded), None)), Turn::Usual, "another version");
+        assert_eq!(turn(&deployment(Some(Phase::Progressing), None)), Turn::First);
+        assert_eq!(turn(&deployment(Some(Phase::RollingBack), None)), Turn::First);
+        let asked = deployment(Some(Phase::Succeeded), Some("command.landfall.dev/rollback"));
+        assert_eq!(turn(&asked), Turn::First, "a person");
+        assert_eq!(turn(&deployment(Some(Phase::Succeeded), Some("example.test/note"))), Turn::Usual);
     }
 }

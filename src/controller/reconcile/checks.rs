@@ -17,7 +17,7 @@ use crate::{
         secret::Secret,
         write::{Account, Place, Writer},
     },
-    controller::memory::Mind,
+    controller::{memory::Mind, queue::Turn},
     engine::{
         action::{Action, Planned},
         observed::{Measured, Revision},
@@ -53,7 +53,7 @@ pub fn measure(scene: &Scene<'_>, mind: &Mind, planned: &Planned) {
         let result = result.unwrap_or_else(|_| Measurement::Unknown("the measurement failed by itself".to_owned()));
         operator.metrics.measured(word(&result));
         operator.measured.give(&key, Measured { key: planned_key, result });
-        operator.rollouts.add(key);
+        operator.rollouts.add_in(Turn::First, key);
     });
 }
 
