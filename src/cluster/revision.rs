@@ -8,6 +8,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     io::{self, Read, Write},
 };
 
@@ -43,12 +44,20 @@ pub type Digests = BTreeMap<Revision, String>;
 const DIGEST: usize = 64;
 
 /// A release as its record holds it.
-#[derive(Debug)]
 pub struct Recorded {
     /// The release.
     pub release: Release,
     /// The digest of the record.
     pub digest: String,
+    /// The record as text. Secrets are in it.
+    pub text: Vec<u8>,
+}
+
+impl fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { release, digest, text: _ } = self;
+        f.debug_struct("Recorded").field("release", release).field("digest", digest).finish_non_exhaustive()
+    }
 }
 
 /// The most of a record that one Secret holds, in bytes.
@@ -134,7 +143,7 @@ pub async fn save(
         }
     }
     if made {
-        return Ok(Recorded { digest: digest(&text), release });
+        return Ok(Recorded { digest: digest(&text), release, text });
     }
     let found = load(writer, owner, &revision, digests).await?;
     if digests.contains_key(&revision) || found.release.is_like(&release) {
@@ -215,7 +224,7 @@ fn prove(
     }
     let release = parse(&text).map_err(|cause| RevisionError::Broken(revision.clone(), cause))?;
     // One of another revision under this name.
-    if release.hash == revision.0 { Ok(Recorded { release, digest }) } else { Err(altered()) }
+    if release.hash == revision.0 { Ok(Recorded { release, digest, text }) } else { Err(altered()) }
 }
 
 /// The digest of a record: of its text, so that how it is packed makes no difference.
@@ -297,7 +306,7 @@ pub(super) fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn parse(text: &[u8]) -> Result<Release, String> {
+pub(super) fn parse(text: &[u8]) -> Result<Release, String> {
     // The parser's own words would quote the content, and a password may stand there.
     let release: Release = serde_json::from_slice(text).map_err(|error| format!("at byte {}", error.column()))?;
     if release.format == FORMAT { Ok(release) } else { Err(format!("it has the form {}", release.format)) }

@@ -13,7 +13,10 @@ use crate::{
     analysis::pods,
     api::{deployment::Deployment, deployment_status::DeploymentStatus},
     cluster::store::Key,
-    rollout::record::Record,
+    rollout::{
+        describe::{self, Event},
+        record::Record,
+    },
 };
 
 /// The memory of one Deployment.
@@ -23,8 +26,10 @@ pub struct Mind {
     pub record: Option<Record>,
     /// The record in the status that this one follows.
     pub stored: Option<String>,
-    /// Statuses that were passed over, and what they told was not told yet.
-    pub untold: Vec<DeploymentStatus>,
+    /// What statuses that were passed over would have told.
+    pub untold: Vec<Event>,
+    /// The last status that was passed over since one was stored.
+    pub passed: Option<Box<DeploymentStatus>>,
     /// When a status was last written.
     pub written: Option<Instant>,
     /// What went wrong at the last look, as a sentence, and how the status calls it.
@@ -74,8 +79,8 @@ pub struct Trouble {
     pub message: String,
 }
 
-/// The most statuses that are passed over before one is stored.
-const UNTOLD_MAX: usize = 16;
+/// The most events that are told together with a status.
+const UNTOLD_MAX: usize = 32;
 
 impl Mind {
     /// Reads the status, unless it is the one that this memory follows. A status that somebody else wrote, or that was
@@ -89,13 +94,25 @@ impl Mind {
         self.stored = text.map(ToOwned::to_owned);
     }
 
-    /// Keeps what was passed over, so that it is told with what is stored next.
-    pub fn pass(&mut self, passed: impl IntoIterator<Item = DeploymentStatus>) {
+    /// Keeps what is told by statuses that are passed over, so that it is told with the one that is stored next. The status that
+    /// is stored now is the one before them.
+    pub fn pass(&mut self, stored: Option<&DeploymentStatus>, passed: impl IntoIterator<Item = DeploymentStatus>) {
+        let none = DeploymentStatus::default();
         for status in passed {
-            if self.untold.len() < UNTOLD_MAX && self.untold.last() != Some(&status) {
-                self.untold.push(status);
-            }
+            let before = self.passed.as_deref().or(stored).unwrap_or(&none);
+            let room = UNTOLD_MAX.saturating_sub(self.untold.len());
+            self.untold.extend(describe::events(before, &status).into_iter().take(room));
+            self.passed = Some(Box::new(status));
         }
+    }
+
+    /// All that is to be told with a status that follows one that is stored.
+    pub fn tell(&mut self, stored: Option<&DeploymentStatus>, status: &DeploymentStatus) -> Vec<Event> {
+        let none = DeploymentStatus::default();
+        let passed = self.passed.take();
+        let mut events = std::mem::take(&mut self.untold);
+        events.extend(describe::events(passed.as_deref().or(stored).unwrap_or(&none), status));
+        events
     }
 }
 
@@ -120,6 +137,7 @@ impl Minds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{deployment_status::Phase, run::Run};
 
     #[test]
     fn what_makes_no_difference_is_done_again_more_and_more_slowly() {
@@ -133,13 +151,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_passed_over_is_kept_once_and_not_without_end() {
+    fn what_was_passed_over_is_told_once_and_not_without_end() {
+        let status = |phase, id: &str| DeploymentStatus {
+            phase: Some(phase),
+            run: Some(Run { id: id.to_owned(), ..Run::default() }),
+            ..DeploymentStatus::default()
+        };
+        let told = |events: Vec<Event>| events.into_iter().map(|event| event.note).collect::<Vec<_>>();
+        let (idle, next) = (status(Phase::Succeeded, "deploy-1"), status(Phase::Progressing, "deploy-2"));
         let mut mind = Mind::default();
-        let number = |observed_generation| DeploymentStatus { observed_generation, ..DeploymentStatus::default() };
-        mind.pass([number(1), number(1), number(2)]);
-        assert_eq!(mind.untold, [number(1), number(2)]);
-        mind.pass((3..100).map(number));
+        mind.pass(Some(&idle), [next.clone(), next.clone()]);
+        let last = status(Phase::Progressing, "deploy-3");
+        let all = told(mind.tell(Some(&idle), &last));
+        assert_eq!(all.len(), 2, "{all:?}");
+        assert!(all[0].contains("deploy-2") && all[1].contains("deploy-3"), "{all:?}");
+        assert!(mind.tell(Some(&last), &last).is_empty(), "it was told");
+        mind.pass(None, (0..100).map(|number| status(Phase::Progressing, &format!("deploy-{number}"))));
         assert_eq!(mind.untold.len(), UNTOLD_MAX);
-        assert_eq!(mind.untold.last(), Some(&number(16)), "the first things are told");
+        assert!(mind.untold.last().is_some_and(|event| event.note.contains("deploy-31")), "the first things are told");
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     cluster::write::Place,
     controller::{driver::Outcome, memory::Mind},
     engine::{action::Action, step::Step},
-    rollout::{describe, record::Record},
+    rollout::record::Record,
     telemetry::chain,
 };
 
@@ -55,10 +55,11 @@ impl Scene<'_> {
             Urgency::Step => WORDS_PAUSE,
             Urgency::Words => self.rest(mind),
         };
-        mind.pass(passed);
+        mind.pass(self.deployment.status.as_ref(), passed);
         if !rest.is_zero() {
             mind.record = Some(record);
-            mind.pass(matches!(urgency, Urgency::Step).then_some(status));
+            let passed = matches!(urgency, Urgency::Step).then_some(status);
+            mind.pass(self.deployment.status.as_ref(), passed);
             return Ok(Stored::Later(rest));
         }
         if record.operator.as_deref() != Some(own) {
@@ -98,7 +99,7 @@ impl Scene<'_> {
         self.operator.metrics.status_written(answer.as_ref().map(|_| ()).map_err(|_| ()));
         match answer {
             Ok(version) => {
-                self.told(&std::mem::take(&mut mind.untold), &status);
+                self.told(mind, &status);
                 mind.stored.clone_from(&status.record);
                 mind.written = Some(Instant::now());
                 mind.record = record.or(mind.record.take());
@@ -125,17 +126,13 @@ impl Scene<'_> {
     }
 
     /// Tells people what is new, also of the steps that were passed on the way.
-    fn told(&self, passed: &[DeploymentStatus], status: &DeploymentStatus) {
-        let first = self.deployment.status.clone().unwrap_or_default();
-        let mut before = &first;
-        for after in passed.iter().chain([status]) {
-            for event in describe::events(before, after) {
-                info!(reason = event.reason, "{}", event.note);
-                self.operator.events.tell(&*self.deployment, event);
-            }
-            before = after;
+    fn told(&self, mind: &mut Mind, status: &DeploymentStatus) {
+        let before = self.deployment.status.as_ref();
+        for event in mind.tell(before, status) {
+            info!(reason = event.reason, "{}", event.note);
+            self.operator.events.tell(&*self.deployment, event);
         }
-        if first.phase != status.phase
+        if before.and_then(|before| before.phase) != status.phase
             && let Some(phase) = status.phase.filter(|phase| phase.is_terminal())
         {
             self.operator.metrics.run_ended(phase.as_str());
