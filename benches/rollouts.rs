@@ -77,7 +77,10 @@ async fn main() {
         bench.rollouts(count("rollouts", 300)).await;
     }
     if count("latency", 50) > 0 {
-        bench.latency(count("latency", 50)).await;
+        bench.latency(count("latency", 50), Pods::Pretended).await;
+    }
+    if count("real", 50) > 0 {
+        bench.latency(count("real", 50), Pods::Real).await;
     }
     if count("idle", 5_000) > 0 {
         bench.idle(count("idle", 5_000)).await;
@@ -140,6 +143,15 @@ impl Drop for Operator {
         drop(self.child.wait());
         eprintln!("the operator's log is in {}/{}.log", std::env::temp_dir().display(), self.namespace);
     }
+}
+
+/// Who runs the pods.
+#[derive(Clone, Copy)]
+enum Pods {
+    /// Nobody: they are ready a few milliseconds after they were made.
+    Pretended,
+    /// The node of the cluster, with the sample application of the project's image.
+    Real,
 }
 
 /// From a ready pod to the route.
@@ -251,6 +263,8 @@ impl Bench {
         let kubectl = kubectl.await.unwrap();
         let used = operator.processor() - processor;
 
+        // As the floor, this begins when nothing is under way.
+        self.at_rest(name, 2 * count).await;
         let (processor, start) = (operator.processor(), Instant::now());
         self.patch(name, count, "3.0.0").await;
         let patched = start.elapsed();
@@ -278,6 +292,16 @@ impl Bench {
         println!("| the floor: only the unavoidable writes, by a plain client (s) | {floor:.1} | |");
         println!("| processor time of the plain client in that (s) | {floor_used:.2} | |");
         println!("| peak resident memory of the operator (MB) | {peak:.0} | 50 |\n");
+    }
+
+    /// Waits until there are so many pods and no more.
+    async fn at_rest(&self, namespace: &str, pods: usize) {
+        let wait = async {
+            while self.pods(namespace).await.len() > pods {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.expect("former pods go");
     }
 
     async fn patch(&self, namespace: &str, count: usize, version: &str) {
@@ -394,8 +418,11 @@ impl Bench {
     }
 
     /// From a pod that turns ready to the next write of the route.
-    async fn latency(&self, count: usize) {
-        let name = "bench-latency";
+    async fn latency(&self, count: usize, pods: Pods) {
+        let (name, whose) = match pods {
+            Pods::Pretended => ("bench-latency", "pretended pods"),
+            Pods::Real => ("bench-real", "pods of the node"),
+        };
         self.namespace(name).await;
         let mut with_gateway = profile(&json!({
             "scaleDownDelay": "0s", "canary": {"steps": [{"weight": 50}, {"weight": 100}]},
@@ -405,7 +432,7 @@ impl Bench {
             "gateway": {"parentRefs": [{"name": "public", "namespace": "gateway"}], "hostnames": ["bench.example.test"]},
         });
         self.create::<landfall::api::profile::Profile>(name, vec![with_gateway]).await;
-        self.create::<Package>(name, (1..=count + 1).map(routed).collect()).await;
+        self.create::<Package>(name, (1..=count + 1).map(|minor| routed(minor, pods)).collect()).await;
         let operator = Operator::start(name);
         self.create::<Deployment>(name, vec![deployment(0, "1.1.0")]).await;
         self.arrived(name, 1, "1.1.0").await;
@@ -418,7 +445,7 @@ impl Bench {
         drop(operator);
         self.end(name).await;
         println!(
-            "### From a ready pod to the next write of the route\n\n| what | median, ms | 99th percentile, ms | limit |"
+            "### From a ready pod to the next write of the route, {whose}\n\n| what | median, ms | 99th percentile, ms | limit |"
         );
         println!("|---|---|---|---|");
         let row = |what: &str, of: fn(&Way) -> Duration, limit: &str| {
@@ -577,9 +604,12 @@ fn package(number: usize, version: &str, replicas: u32) -> Value {
 }
 
 /// A package with a Service, so that a route is made for it.
-fn routed(minor: usize) -> Value {
+fn routed(minor: usize, pods: Pods) -> Value {
     let version = format!("1.{minor}.0");
     let mut package = package(0, &version, 2);
+    if let Pods::Real = pods {
+        package["spec"]["workload"]["manifests"][0]["spec"]["template"]["spec"] = sample(&version);
+    }
     let service = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "app"},
         "spec": {"selector": {"app": "app-0"}, "ports": [{"port": 80, "targetPort": 8080}]},
@@ -605,5 +635,18 @@ fn pod(version: &str) -> Value {
         "nodeSelector": {"type": "kwok"},
         "tolerations": [{"key": "kwok.x-k8s.io/node", "operator": "Exists"}],
         "containers": [{"name": "app", "image": "pretended", "env": [{"name": "VERSION", "value": version}]}],
+    })
+}
+
+/// The sample application, on a node.
+fn sample(version: &str) -> Value {
+    json!({
+        "terminationGracePeriodSeconds": 1,
+        "containers": [{
+            "name": "app", "image": "localhost/landfall:dev", "imagePullPolicy": "IfNotPresent",
+            "args": ["sample", "serve", format!("--version={version}"), "--drain=0s"],
+            "ports": [{"containerPort": 8080}],
+            "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": 1},
+        }],
     })
 }
