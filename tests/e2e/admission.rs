@@ -30,11 +30,14 @@ const APPROVER: &str = "approver@example.test";
 const TENANT: &str = "tenant@example.test";
 const GUIDE: &str = include_str!("../../docs/install.md");
 
-/// A release without pods, whose policies judge the namespace of the test alone.
+/// A release without pods, whose policies judge the namespace of the test alone. It looks after all namespaces, so its hook would let go the
+/// Profiles of other tests that wait for an operator.
 fn policies(world: &World, suffix: &str, mutating: &str) -> Release {
     let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": world.namespace}});
     let admission = json!({"mutating": mutating, "namespaceSelector": selector});
-    let values = json!({"replicas": 0, "crds": {"install": false}, "admission": admission});
+    let values = json!({
+        "replicas": 0, "crds": {"install": false}, "uninstallHook": {"enabled": false}, "admission": admission,
+    });
     Release::install("helm", world, suffix, &values)
 }
 
