@@ -268,7 +268,8 @@ async fn send(goal: Goal, rate: u32, counts: Arc<Mutex<Counts>>, stop: Cancellat
             let sent = (Instant::now(), counts.lock().unwrap().mark);
             let late = due.elapsed().as_secs_f32();
             let result = in_time(&client, &goal).await.map_err(|why| {
-                format!("{:.1} s: {why} (sent {late:.1} s after its time)", start.elapsed().as_secs_f32())
+                let (now, took) = (start.elapsed().as_secs_f32(), sent.0.elapsed().as_secs_f32());
+                format!("{now:.1} s: {why} (after {took:.1} s, and sent {late:.1} s after its time)")
             });
             counts.lock().unwrap().add(result, sent);
             drop(slot);
