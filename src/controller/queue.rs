@@ -263,6 +263,7 @@ mod tests {
         assert_eq!(schedule.next().await, key("c"));
         assert_eq!(start.elapsed().as_secs(), 6, "the later times of a and b are gone");
     }
+
     #[tokio::test(start_paused = true)]
     async fn what_is_under_way_comes_first_and_never_all_the_time() {
         let queue = Queue::default();
